@@ -1,0 +1,1 @@
+"""Kernels: floats in, floats out. The bottom layer; plain C where it can be."""

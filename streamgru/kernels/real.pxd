@@ -1,0 +1,5 @@
+"""The two types that a network can be computed in."""
+
+ctypedef fused real:
+    float
+    double

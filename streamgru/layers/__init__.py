@@ -1,0 +1,1 @@
+"""Layers: each moves one layer of one stream forward by one timestep."""

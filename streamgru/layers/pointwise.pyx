@@ -1,0 +1,127 @@
+# cython: freethreading_compatible=True
+"""The layers that remember nothing: what stands around the GRUs of a network."""
+
+from libc.math cimport exp, expf, sqrt
+from libc.string cimport memcpy
+
+from streamgru.kernels.activations cimport activate
+from streamgru.kernels.blas cimport gemv
+
+
+cdef void dense(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = function(W x + b): weight (n_out, n_in), bias (n_out,)."""
+    cdef real* y = work + op.dst
+    memcpy(y, op.bias, op.n_out * sizeof(real))
+    gemv(op.blas, op.n_out, op.n_in, <const real*>op.weight, work + op.src, y)
+    activate(op.function, op.n_out, y)
+
+
+cdef void embedding(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = W[token]: weight (vocab, n_out). The plan has checked the token."""
+    cdef Py_ssize_t token = <Py_ssize_t>work[op.src]
+    memcpy(work + op.dst, <const real*>op.weight + token * op.n_out, op.n_out * sizeof(real))
+
+
+cdef void scale(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = x * w + b: weight and bias (n_out,)."""
+    cdef const real* x = work + op.src
+    cdef const real* w = <const real*>op.weight
+    cdef const real* b = <const real*>op.bias
+    cdef real* y = work + op.dst
+    cdef Py_ssize_t i
+    for i in range(op.n_out):
+        y[i] = x[i] * w[i] + b[i]
+
+
+cdef void layernorm(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = (x - mean) / sqrt(var + eps) * w + b (Ba et al. 2016), var without Bessel's correction."""
+    cdef const real* x = work + op.src
+    cdef const real* w = <const real*>op.weight
+    cdef const real* b = <const real*>op.bias
+    cdef real* y = work + op.dst
+    cdef double mean = 0, var = 0, inverse
+    cdef Py_ssize_t i
+    for i in range(op.n_in):
+        mean += x[i]
+    mean /= op.n_in
+    for i in range(op.n_in):
+        var += (x[i] - mean) * (x[i] - mean)
+    inverse = 1 / sqrt(var / op.n_in + op.eps)
+    for i in range(op.n_in):
+        y[i] = <real>((x[i] - mean) * inverse) * w[i] + b[i]
+
+
+cdef void activation(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = function(x)."""
+    memcpy(work + op.dst, work + op.src, op.n_out * sizeof(real))
+    activate(op.function, op.n_out, work + op.dst)
+
+
+cdef void softmax(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = exp(x - max x) / sum exp(x - max x)."""
+    cdef const real* x = work + op.src
+    cdef real* y = work + op.dst
+    cdef real top = x[0]
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(1, op.n_in):
+        top = x[i] if x[i] > top else top
+    for i in range(op.n_in):
+        if real is float:
+            y[i] = expf(x[i] - top)
+        else:
+            y[i] = exp(x[i] - top)
+        total += y[i]
+    for i in range(op.n_in):
+        y[i] = <real>(y[i] / total)
+
+
+cdef void normalize_length(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = x / sqrt(max(sum x^2, eps)), as Keras's UnitNormalization has it."""
+    cdef const real* x = work + op.src
+    cdef real* y = work + op.dst
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(op.n_in):
+        total += <double>x[i] * x[i]
+    total = sqrt(total if total > op.eps else op.eps)
+    for i in range(op.n_in):
+        y[i] = <real>(x[i] / total)
+
+
+cdef void normalize_sum(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = x / max(sum |x|, eps)."""
+    cdef const real* x = work + op.src
+    cdef real* y = work + op.dst
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(op.n_in):
+        total += x[i] if x[i] > 0 else -x[i]
+    total = total if total > op.eps else op.eps
+    for i in range(op.n_in):
+        y[i] = <real>(x[i] / total)
+
+
+cdef void copy(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = x: one input of a concat, or a slice."""
+    memcpy(work + op.dst, work + op.src, op.n_out * sizeof(real))
+
+
+cdef void add(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = a + b."""
+    cdef const real* a = work + op.src
+    cdef const real* b = work + op.src_b
+    cdef real* y = work + op.dst
+    cdef Py_ssize_t i
+    for i in range(op.n_out):
+        y[i] = a[i] + b[i]
+
+
+cdef void mul(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = a * b, elementwise."""
+    cdef const real* a = work + op.src
+    cdef const real* b = work + op.src_b
+    cdef real* y = work + op.dst
+    cdef Py_ssize_t i
+    for i in range(op.n_out):
+        y[i] = a[i] * b[i]

@@ -1,0 +1,249 @@
+"""What a network is: plain data, the same in Python, in JSON and in TOML.
+
+A :class:`Spec` holds named programs; a plain network has one, called ``main``. A program has named
+inputs, layers in order, and named outputs, which are slices of its last layer's output. Tensors
+are kept beside the spec, under ``<layer>.<tensor>``; each layer's docstring lists its own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Union
+
+import msgspec
+
+from streamgru.errors import SpecError, UnsupportedError
+
+FORMAT = 1
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}$")]
+Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+Function = Literal["linear", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras3", "relu"]
+
+
+class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything in a spec: immutable, and strict about what it reads."""
+
+
+class Input(_Data, kw_only=True):
+    """One named input; all inputs together, in order, are the ``x`` of a step.
+
+    A ``float`` input is *size* numbers, a ``token`` input one integer below *vocab*. *features*
+    names the numbers, *per* tells whether it is given at each step or once per stream.
+    """
+
+    name: Name
+    size: Size = 1
+    kind: Literal["float", "token"] = "float"
+    vocab: Size | None = None
+    per: Literal["step", "stream"] = "step"
+    features: tuple[str, ...] | None = None
+    unit: str | None = None
+
+
+class Output(_Data, kw_only=True):
+    """One named output: ``y[start:stop]`` (to the end without *stop*).
+
+    *labels* names its elements, and makes the largest of them the answer; *factor* and *offset*
+    bring it back to *unit*: ``value = y * factor + offset``.
+    """
+
+    name: Name
+    start: Annotated[int, msgspec.Meta(ge=0)] = 0
+    stop: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    unit: str | None = None
+    factor: float = 1.0
+    offset: float = 0.0
+    labels: tuple[str, ...] | None = None
+
+
+class Layer(_Data, kw_only=True, tag_field="kind"):
+    """Base of the layers. *inputs* names layers or program inputs; none means the one before."""
+
+    name: Name
+    inputs: tuple[Name, ...] = ()
+
+
+class Gru(Layer, tag="gru", kw_only=True):
+    """Gated recurrent unit; see ``streamgru.layers.gru`` for the equations of both variants.
+
+    *variant* tells whether the reset gate acts after or before the recurrent product, *gate* and
+    *candidate* are the activations, *clip* bounds what enters them, *initial* is ``learned``
+    when the tensor ``h0`` is the state that a stream starts from.
+
+    Tensors, rows r | z | n: ``weight_ih`` (3*n_hid, n_in), ``weight_hh`` (3*n_hid, n_hid) and, if
+    it has them, ``bias_ih`` (3*n_hid,), ``bias_hh`` (3*n_hid,), ``h0`` (n_hid,).
+    """
+
+    n_hid: Size
+    variant: Literal["after", "before"] = "after"
+    gate: Function = "sigmoid"
+    candidate: Function = "tanh"
+    clip: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    initial: Literal["zero", "learned"] = "zero"
+
+
+class Dense(Layer, tag="dense", kw_only=True):
+    """``function(W x + b)``. Tensors: ``weight`` (n_out, n_in), optional ``bias`` (n_out,)."""
+
+    n_out: Size
+    function: Function = "linear"
+
+
+class Embedding(Layer, tag="embedding", kw_only=True):
+    """A row of a table, chosen by a token. Tensor: ``weight`` (vocab, n_out)."""
+
+    n_out: Size
+
+
+class Scale(Layer, tag="scale", kw_only=True):
+    """``x * weight + bias``. Tensors, both optional: ``weight`` (n_in,), ``bias`` (n_in,)."""
+
+
+class BatchNorm(Layer, tag="batchnorm", kw_only=True):
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` with the statistics of the training.
+
+    Tensors (n_in,): ``mean``, ``var``, optional ``weight``, ``bias``.
+    """
+
+    eps: Annotated[float, msgspec.Meta(gt=0)] = 1e-5
+
+
+class LayerNorm(Layer, tag="layernorm", kw_only=True):
+    """``(x - mean(x)) / sqrt(var(x) + eps) * weight + bias``. Tensors (n_in,), optional: ``weight``, ``bias``."""
+
+    eps: Annotated[float, msgspec.Meta(gt=0)] = 1e-5
+
+
+class Activation(Layer, tag="activation", kw_only=True):
+    """``function(x)``."""
+
+    function: Function
+
+
+class Softmax(Layer, tag="softmax", kw_only=True):
+    """``exp(x) / sum(exp(x))``."""
+
+
+class Normalize(Layer, tag="normalize", kw_only=True):
+    """Unit length, ``x / sqrt(max(sum(x**2), eps))``, or unit sum, ``x / max(sum(|x|), eps)``."""
+
+    to: Literal["length", "sum"] = "length"
+    eps: Annotated[float, msgspec.Meta(gt=0)] = 1e-12
+
+
+class Concat(Layer, tag="concat", kw_only=True):
+    """All inputs, one behind the other."""
+
+
+class Slice(Layer, tag="slice", kw_only=True):
+    """``x[start:stop]``."""
+
+    start: Annotated[int, msgspec.Meta(ge=0)]
+    stop: Size
+
+
+class Add(Layer, tag="add", kw_only=True):
+    """``a + b`` of two inputs of one size."""
+
+
+class Mul(Layer, tag="mul", kw_only=True):
+    """``a * b``, elementwise, of two inputs of one size."""
+
+
+AnyLayer = Union[
+    Gru, Dense, Embedding, Scale, BatchNorm, LayerNorm, Activation, Softmax, Normalize, Concat, Slice, Add, Mul
+]
+LAYER_KINDS = {cls.__struct_config__.tag: cls for cls in AnyLayer.__args__}
+
+
+class Program(_Data, kw_only=True):
+    """Inputs, layers, outputs. It answers every *stride*-th step, *delay* steps late."""
+
+    inputs: tuple[Input, ...]
+    layers: tuple[AnyLayer, ...]
+    outputs: tuple[Output, ...] = ()
+    stride: Annotated[int, msgspec.Meta(ge=1)] = 1
+    delay: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Handoff(_Data, kw_only=True):
+    """The final state of a layer of one program becomes the initial state of a layer of another."""
+
+    source: Name
+    source_layer: Name
+    target: Name
+    target_layer: Name
+
+
+class Spec(_Data, kw_only=True, omit_defaults=False):
+    """A whole network. *title* and *origin* are for people; *format* is the version of this schema."""
+
+    programs: dict[str, Program]
+    format: int = FORMAT
+    title: str = ""
+    origin: str = ""
+    handoffs: tuple[Handoff, ...] = ()
+
+    @property
+    def main(self) -> Program:
+        """The program that a stream runs.
+
+        Raises
+        ------
+        UnsupportedError
+            If the spec asks for something that is described here but not built yet.
+        """
+        if set(self.programs) != {"main"} or self.handoffs:
+            raise UnsupportedError(
+                f"the spec has the programs {', '.join(sorted(self.programs)) or 'none'}; "
+                "this version runs specs with exactly one, called main, and no handoffs"
+            )
+        program = self.programs["main"]
+        if program.stride != 1 or program.delay != 0:
+            raise UnsupportedError(
+                f"program main has stride {program.stride} and delay {program.delay}; this version runs stride 1, delay 0"
+            )
+        for item in program.inputs:
+            if item.per == "stream":
+                raise UnsupportedError(f"input {item.name!r} is given once per stream; this version takes inputs at each step")
+        return program
+
+
+def sequential(*layers: AnyLayer, inputs: tuple[Input, ...], outputs: tuple[Output, ...] = (), title: str = "") -> Spec:
+    """Make the spec of a plain network: one program, layers in a row."""
+    return Spec(programs={"main": Program(inputs=inputs, layers=layers, outputs=outputs)}, title=title)
+
+
+def from_json(text: str | bytes) -> Spec:
+    """Read a spec from JSON.
+
+    Raises
+    ------
+    SpecError
+        If it is malformed, or holds a key, a layer or a format that this version does not know.
+    """
+    return _checked(msgspec.json.decode, text)
+
+
+def from_toml(text: str | bytes) -> Spec:
+    """Read a spec from TOML; errors as :func:`from_json`."""
+    return _checked(msgspec.toml.decode, text)
+
+
+def to_json(spec: Spec) -> bytes:
+    """Write a spec as JSON; the same spec gives the same bytes, which the fingerprint relies on."""
+    return msgspec.json.encode(spec, order="deterministic")
+
+
+def _checked(decode: Any, text: str | bytes) -> Spec:
+    try:
+        head = decode(text, type=dict[str, Any])
+        version = head.get("format", FORMAT)
+        if version != FORMAT:
+            raise SpecError(f"spec: expected format {FORMAT}, got {version!r}; a newer streamgru may know it")
+        spec = msgspec.convert(head, Spec)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise SpecError(f"spec: {error}") from None
+    except ValueError as error:  # tomllib's errors are plain ValueErrors
+        raise SpecError(f"spec: {error}") from None
+    return spec

@@ -1,0 +1,1 @@
+"""Models and the streams that run them: ``Model``, ``Stream`` (one state), ``Pool`` (many states)."""

@@ -1,0 +1,113 @@
+"""What comes in as x and goes out as y: numpy arrays by their C API, copies only where needed."""
+
+cimport numpy as cnp
+
+import numpy as np
+
+from streamgru.errors import NonFiniteError, ShapeError, TokenError
+
+cnp.import_array()
+
+
+cdef const void* direct(Plan plan, object x, int ndim, Py_ssize_t n_rows, Py_ssize_t n_cols) noexcept:
+    cdef cnp.ndarray array
+    if not cnp.PyArray_CheckExact(x):
+        return NULL
+    array = <cnp.ndarray>x
+    if (
+        cnp.PyArray_TYPE(array) != plan.typenum
+        or cnp.PyArray_NDIM(array) != ndim
+        or cnp.PyArray_DIM(array, ndim - 1) != n_cols
+        or (ndim == 2 and cnp.PyArray_DIM(array, 0) != n_rows)
+        or not cnp.PyArray_ISCARRAY_RO(array)
+    ):
+        return NULL
+    return cnp.PyArray_DATA(array)
+
+
+cdef cnp.ndarray as_rows(Plan plan, object x, str what):
+    array = _convert(plan, x, what)
+    if array.ndim != 2 or array.shape[1] != plan.n_in:
+        raise ShapeError(f"{what}: expected shape (n, {plan.n_in}), got {array.shape}")
+    return array
+
+
+cdef cnp.ndarray as_vector(Plan plan, object x):
+    if isinstance(x, dict):
+        x = _named(plan, x)
+    array = _convert(plan, x, "x")
+    if array.ndim != 1 or array.shape[0] != plan.n_in:
+        raise ShapeError(f"x: expected shape ({plan.n_in},), got {array.shape}")
+    return array
+
+
+cdef cnp.ndarray output_vector(Plan plan, object out):
+    cdef cnp.npy_intp n_out = plan.n_out
+    if out is None:
+        return cnp.PyArray_EMPTY(1, &n_out, plan.typenum, 0)
+    if direct(plan, out, 1, 0, n_out) == NULL or not cnp.PyArray_ISWRITEABLE(out):
+        raise ShapeError(f"out: expected a writable, contiguous {plan.dtype} array ({n_out},), got {_describe(out)}")
+    return out
+
+
+cdef cnp.ndarray output_rows(Plan plan, object out, Py_ssize_t n_rows):
+    cdef cnp.npy_intp[2] shape = [n_rows, plan.n_out]
+    if out is None:
+        return cnp.PyArray_EMPTY(2, shape, plan.typenum, 0)
+    if direct(plan, out, 2, n_rows, plan.n_out) == NULL or not cnp.PyArray_ISWRITEABLE(out):
+        raise ShapeError(
+            f"out: expected a writable, contiguous {plan.dtype} array ({n_rows}, {plan.n_out}), got {_describe(out)}"
+        )
+    return out
+
+
+cdef object refusal(Plan plan, cnp.ndarray x, Py_ssize_t row, Py_ssize_t index):
+    value = x[index] if x.ndim == 1 else x[row, index]
+    where = f"x[{index}]" if x.ndim == 1 else f"x[{row}, {index}]"
+    for token in plan.layout.tokens:
+        if token.index == index and np.isfinite(value):
+            return TokenError(f"{where}: expected a token of {token.name!r}, an integer in [0, {token.vocab}), got {value}")
+    return NonFiniteError(f"{where}: expected a finite {plan.dtype}, got {value}")
+
+
+def _convert(Plan plan, x, what):
+    """Any array of numbers in the plan's dtype; a finite number that becomes infinite is refused."""
+    try:
+        array = np.asarray(x)
+    except ValueError as error:  # rows of different lengths
+        raise ShapeError(f"{what}: expected an array of numbers, got {type(x).__name__} ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise ShapeError(f"{what}: expected numbers, got {_describe(array)}")
+    with np.errstate(over="ignore"):
+        converted = np.require(array, plan.dtype, ["C", "A"])
+    if array.dtype.kind == "f" and array.itemsize > converted.itemsize:
+        overflown = np.isfinite(array) & ~np.isfinite(converted)
+        if overflown.any():
+            raise NonFiniteError(f"{what}: {array[overflown][0]} is too large for {plan.dtype}")
+    return converted
+
+
+def _named(Plan plan, dict x):
+    """The values of named inputs, one behind the other."""
+    sizes = plan.inputs
+    if set(x) != set(sizes):
+        raise ShapeError(f"x: expected the inputs {', '.join(sizes)}, got {', '.join(map(str, x)) or 'none'}")
+    parts = []
+    for name, size in sizes.items():
+        part = _convert(plan, x[name], f"x[{name!r}]").reshape(-1)
+        if part.size != size:
+            raise ShapeError(f"x[{name!r}]: expected {size} number(s), got {part.size}")
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+def _describe(array):
+    if isinstance(array, np.ndarray):
+        return f"{array.dtype} {array.shape}"
+    return type(array).__name__
+
+
+cdef object diverged(Py_ssize_t row):
+    return NonFiniteError(
+        f"row {row}: the new state would not be finite (the input or the weights are too large); the state is unchanged"
+    )

@@ -1,0 +1,167 @@
+"""A network ready to run: immutable, shared by all streams and threads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamgru.errors import ShapeError, UnsupportedError
+from streamgru.model.plan import Plan
+from streamgru.model.spec import Spec, to_json
+from streamgru.stream.pool import Pool
+from streamgru.stream.stream import Stream, restored
+
+DTYPES = ("float32", "float64")
+KERNELS = ("auto", "blas", "packed")
+
+
+class Model:
+    """A network and its weights, compiled.
+
+    Parameters
+    ----------
+    spec : Spec
+        What the network is.
+    tensors : mapping of str to ndarray
+        Its weights, named ``<layer>.<tensor>`` (see the layers in ``streamgru.model.spec``). Arrays
+        that already have the right dtype and layout are used where they lie: do not change them.
+    dtype : {"float32", "float64"}
+        What the network is computed in.
+    kernel : {"auto", "blas", "packed"}
+        What computes it; ``auto`` is ``blas`` in this version.
+    blas_threads : int or None
+        scipy's BLAS is held to so many threads, for the whole process, from now on; None leaves it alone.
+
+    Raises
+    ------
+    SpecError
+        If spec and tensors do not fit.
+    UnsupportedError
+        If this version cannot run what they ask for.
+
+    Notes
+    -----
+    Thread-safety: immutable; use one model from as many threads as you like, each with its own streams.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        tensors: Mapping[str, NDArray[Any]],
+        *,
+        dtype: str = "float32",
+        kernel: str = "auto",
+        blas_threads: int | None = 1,
+    ) -> None:
+        if np.dtype(dtype).name not in DTYPES:
+            raise UnsupportedError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
+        if kernel not in KERNELS:
+            raise UnsupportedError(f"kernel: expected one of {', '.join(KERNELS)}, got {kernel!r}")
+        if kernel == "packed":
+            raise UnsupportedError("kernel 'packed' is not part of this version; use kernel='blas'")
+        self.spec = spec
+        self.tensors = dict(tensors)
+        self.dtype = np.dtype(dtype)
+        self.kernel = "blas"
+        self.plan = Plan(spec.main, self.tensors, self.dtype)
+        if blas_threads is not None:
+            from streamgru.kernels import blas  # slow to import; the plan has just done so
+
+            blas.limit_threads(blas_threads)
+        self.fingerprint = _fingerprint(spec, self.tensors)
+        self.state_layout = _state_layout(self.plan)
+
+    @property
+    def n_in(self) -> int:
+        """Numbers in one ``x``."""
+        return self.plan.n_in
+
+    @property
+    def n_out(self) -> int:
+        """Numbers in one ``y``."""
+        return self.plan.n_out
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The classes, where the network has one output with labels."""
+        outputs = self.spec.main.outputs
+        return outputs[0].labels if len(outputs) == 1 else None
+
+    def stream(self) -> Stream:
+        """Start a stream: one hidden state, one owner."""
+        return Stream(self)
+
+    def pool(self, capacity: int = 1024) -> Pool:
+        """Make a pool of at most *capacity* streams."""
+        return Pool(self, capacity)
+
+    def restore(self, blob: bytes, *, carry: bool = False) -> Stream:
+        """Go on from a snapshot, bit for bit as if never stopped.
+
+        With *carry* the snapshot may come from another model whose state has the same layout, say
+        after training went on; without, only this very model is taken.
+
+        Raises
+        ------
+        SnapshotError
+            If it is damaged, of another model, or of another layout.
+        """
+        return restored(self, blob, carry)
+
+    def run(self, X: ArrayLike, lengths: Sequence[int] | None = None) -> NDArray[np.floating[Any]]:
+        """Run whole sequences, each from the start.
+
+        Parameters
+        ----------
+        X : array_like (n_streams, n_steps, n_in)
+        lengths : sequence of int (n_streams,), optional
+            Steps of each sequence; what lies beyond is not read, and zero in the answer.
+
+        Returns
+        -------
+        ndarray (n_streams, n_steps, n_out)
+        """
+        rows = np.asarray(X)
+        if rows.ndim != 3 or rows.shape[2] != self.n_in:
+            raise ShapeError(f"X: expected shape (n_streams, n_steps, {self.n_in}), got {rows.shape}")
+        n_streams, n_steps, _ = rows.shape
+        steps = [n_steps] * n_streams if lengths is None else [int(length) for length in lengths]
+        if len(steps) != n_streams or not all(0 <= length <= n_steps for length in steps):
+            raise ShapeError(f"lengths: expected {n_streams} integers from 0 to {n_steps}, got {steps}")
+        y = np.zeros((n_streams, n_steps, self.n_out), self.dtype)
+        for i, length in enumerate(steps):
+            self.stream().run(rows[i, :length], out=y[i, :length])
+        return y
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (to_json(self.spec), self.tensors, self.dtype.name)
+
+    def __repr__(self) -> str:
+        return f"<Model {self.n_in} -> {self.n_out}, {self.dtype}, {self.kernel}, {self.fingerprint[:12]}>"
+
+
+def _unpickled(spec: bytes, tensors: dict[str, NDArray[Any]], dtype: str) -> Model:
+    from streamgru.model.spec import from_json
+
+    return Model(from_json(spec), tensors, dtype=dtype)
+
+
+def _fingerprint(spec: Spec, tensors: Mapping[str, NDArray[Any]]) -> str:
+    """sha256 of the spec and of every tensor, with its name, dtype and shape."""
+    digest = hashlib.sha256(to_json(spec))
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, tensor.dtype.name, tensor.shape]).encode())
+        digest.update(np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).data)
+    return digest.hexdigest()
+
+
+def _state_layout(plan: Plan) -> str:
+    """sha256 of what the state consists of: changes with its shape, not with the weights."""
+    entries = [[entry.name, entry.size] for entry in plan.layout.state]
+    return hashlib.sha256(json.dumps([plan.dtype.name, entries]).encode()).hexdigest()

@@ -1,0 +1,284 @@
+"""One hidden state and its owner."""
+
+cimport numpy as cnp
+from libc.string cimport memcpy
+
+from streamgru.model.block cimport Block
+from streamgru.model.plan cimport Plan, StateHeader
+from streamgru.stream.arrays cimport as_rows, as_vector, direct, diverged, output_rows, output_vector, refusal
+from streamgru.stream.busy cimport sg_give, sg_take
+
+import numpy as np
+
+from streamgru.errors import NonFiniteError, ShapeError, StreamBusy
+from streamgru.stream import snapshot
+from streamgru.stream.trace import Gates, Trace
+
+cnp.import_array()
+
+# Below this many multiply-adds a step is shorter than giving the GIL away and getting it back.
+cdef Py_ssize_t WORTH_RELEASING = 50_000
+
+
+cdef class Stream:
+    """One hidden state of a model, moved forward one timestep at a time.
+
+    Made by :meth:`Model.stream <streamgru.Model.stream>`. It has one owner: a second thread that
+    comes while a step is under way gets :class:`~streamgru.errors.StreamBusy`.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.plan = model.plan
+        self.state_block = Block(self.plan.state_bytes)
+        self.work = Block(self.plan.work_bytes)
+        self.plan.start(self.state_block.data)
+
+    def step(self, x, out=None):
+        """Advance one timestep.
+
+        Parameters
+        ----------
+        x : array_like (n_in,), or dict of str to array_like
+            All inputs in order, or each by its name. A C-contiguous array of the model's dtype is
+            read where it lies; anything else is converted first.
+        out : ndarray (n_out,), optional
+            C-contiguous, of the model's dtype. Nothing is allocated when it is given.
+
+        Returns
+        -------
+        ndarray (n_out,)
+            *out*, or a new array.
+
+        Raises
+        ------
+        ShapeError, NonFiniteError, TokenError
+            Before the state changes. NonFiniteError also if the new state would not be finite.
+        StreamBusy
+            If another thread is stepping this stream.
+        """
+        cdef Plan plan = self.plan
+        cdef const void* src = direct(plan, x, 1, 0, plan.n_in)
+        cdef cnp.ndarray y = output_vector(plan, out)
+        cdef Py_ssize_t bad
+        cdef int failed = 0
+        if src == NULL:
+            x = as_vector(plan, x)
+            src = cnp.PyArray_DATA(x)
+        self._take()
+        bad = plan.load(src, self.work.data)
+        if bad < 0:
+            if plan.n_macs < WORTH_RELEASING:
+                failed = plan.step(self.state_block.data, self.work.data)
+            else:
+                with nogil:
+                    failed = plan.step(self.state_block.data, self.work.data)
+            if not failed:
+                memcpy(cnp.PyArray_DATA(y), plan.output(self.work.data), plan.n_out * plan.itemsize)
+        sg_give(&self.busy)
+        if bad >= 0:
+            raise refusal(plan, x, 0, bad)
+        if failed:
+            raise diverged(0)
+        return y
+
+    def run(self, X, out=None):
+        """Advance by a block of timesteps; the same bits as so many calls of :meth:`step`.
+
+        Parameters
+        ----------
+        X : array_like (n_steps, n_in)
+        out : ndarray (n_steps, n_out), optional
+
+        Returns
+        -------
+        ndarray (n_steps, n_out)
+
+        Raises
+        ------
+        ShapeError, NonFiniteError, TokenError
+            The state is then what it was before the whole block.
+        StreamBusy
+            If another thread is stepping this stream.
+
+        Notes
+        -----
+        The GIL is released once, for the whole block.
+        """
+        cdef cnp.ndarray rows = as_rows(self.plan, X, "X")
+        cdef cnp.ndarray y = output_rows(self.plan, out, rows.shape[0])
+        self._advance(rows, y, None)
+        return y
+
+    def trace(self, X):
+        """Advance by a block of timesteps and show every gate of every GRU at every step.
+
+        Parameters
+        ----------
+        X : array_like (n_steps, n_in)
+
+        Returns
+        -------
+        Trace
+            ``trace.y`` (n_steps, n_out), and ``trace.gates["gru.0"]`` with ``r``, ``z``, ``n`` and
+            ``h``, each (n_steps, n_hid), for every GRU layer. ``(1 - z) * n + z * h_before``
+            gives ``h`` bit for bit.
+        """
+        cdef cnp.ndarray rows = as_rows(self.plan, X, "X")
+        cdef cnp.ndarray y = output_rows(self.plan, None, rows.shape[0])
+        gates = {
+            placed.layer.name: Gates(*(np.empty((rows.shape[0], placed.layer.n_hid), self.plan.dtype) for _ in "rznh"))
+            for placed in self.plan.layout.layers if placed.gates is not None
+        }
+        self._advance(rows, y, gates)
+        return Trace(y, gates)
+
+    @property
+    def state(self):
+        """What each layer remembers: a dict from the layer's name to a copy, an array (n_hid,).
+
+        Assign a dict of some or all layers to change it; ShapeError or NonFiniteError, with
+        nothing changed, if a name, a shape or a value is wrong.
+        """
+        self._take()
+        try:
+            return {entry.name: self._view(entry).copy() for entry in self.plan.layout.state}
+        finally:
+            sg_give(&self.busy)
+
+    @state.setter
+    def state(self, new):
+        entries = {entry.name: entry for entry in self.plan.layout.state}
+        checked = {}
+        for name, value in new.items():
+            if name not in entries:
+                raise ShapeError(f"state: expected layers {', '.join(entries) or 'none'}, got {name!r}")
+            with np.errstate(over="ignore"):
+                array = np.asarray(value, self.plan.dtype)
+            if array.shape != (entries[name].size,):
+                raise ShapeError(f"state[{name!r}]: expected shape ({entries[name].size},), got {array.shape}")
+            if not np.isfinite(array).all():
+                raise NonFiniteError(f"state[{name!r}]: expected finite {self.plan.dtype} numbers")
+            checked[name] = array
+        self._take()
+        try:
+            for name, array in checked.items():
+                self._view(entries[name])[:] = array
+        finally:
+            sg_give(&self.busy)
+
+    @property
+    def n_steps(self):
+        """Steps since the start; a snapshot and a fork carry it on."""
+        return (<StateHeader*>self.state_block.data).n_steps
+
+    def reset(self):
+        """Go back to the state that a stream starts from."""
+        self._take()
+        self.plan.start(self.state_block.data)
+        sg_give(&self.busy)
+
+    def fork(self):
+        """Make a second stream that goes on from here on its own."""
+        cdef Stream other = Stream(self.model)
+        self._take()
+        memcpy(other.state_block.data, self.state_block.data, self.plan.state_bytes)
+        sg_give(&self.busy)
+        return other
+
+    def snapshot(self):
+        """The whole state as bytes: versioned, checksummed, tied to the model.
+
+        See Also
+        --------
+        Model.restore
+        """
+        self._take()
+        try:
+            return snapshot.pack(self.model, self.state_block.data[:self.plan.state_bytes])
+        finally:
+            sg_give(&self.busy)
+
+    def __repr__(self):
+        return f"<Stream of {self.model!r}, {self.n_steps} steps>"
+
+    def __reduce__(self):
+        return restored, (self.model, self.snapshot())
+
+    cdef int _take(self) except -1:
+        if not sg_take(&self.busy):
+            raise StreamBusy("another thread is using this stream; a stream has one owner (see Stream.fork and Pool)")
+        return 0
+
+    cdef int _advance(self, cnp.ndarray rows, cnp.ndarray y, dict gates) except -1:
+        """Step through rows (n_steps, n_in) into y (n_steps, n_out), all of them or none."""
+        cdef Plan plan = self.plan
+        cdef char* state = self.state_block.data
+        cdef char* work = self.work.data
+        cdef Py_ssize_t x_bytes = plan.n_in * plan.itemsize, y_bytes = plan.n_out * plan.itemsize
+        cdef Py_ssize_t n_steps = cnp.PyArray_DIM(rows, 0), i, row = 0, bad = -1
+        cdef const char* x_data = <const char*>cnp.PyArray_DATA(rows)
+        cdef char* y_data = <char*>cnp.PyArray_DATA(y)
+        cdef int failed = 0
+        self._take()
+        try:
+            before = state[:plan.state_bytes]
+            with nogil:
+                for row in range(n_steps):
+                    bad = plan.load(x_data + row * x_bytes, work)
+                    if bad >= 0:
+                        break
+            if bad >= 0:
+                raise refusal(plan, rows, row, bad)
+            if gates is not None:
+                for row in range(n_steps):
+                    plan.load(x_data + row * x_bytes, work)
+                    failed = plan.step(state, work)
+                    if failed:
+                        break
+                    memcpy(y_data + row * y_bytes, plan.output(work), y_bytes)
+                    self._note(gates, row)
+            else:
+                with nogil:
+                    for row in range(n_steps):
+                        plan.load(x_data + row * x_bytes, work)
+                        failed = plan.step(state, work)
+                        if failed:
+                            break
+                        memcpy(y_data + row * y_bytes, plan.output(work), y_bytes)
+            if failed:
+                memcpy(state, <const char*>before, plan.state_bytes)
+                raise diverged(row)
+        finally:
+            sg_give(&self.busy)
+        return 0
+
+    cdef int _note(self, dict gates, Py_ssize_t row) except -1:
+        """Copy the gates of the step that has just been made to *row* of a trace."""
+        for placed in self.plan.layout.layers:
+            if placed.gates is not None:
+                traced = gates[placed.layer.name]
+                traced.r[row], traced.z[row], traced.n[row] = _array(
+                    self.plan, self.work.data, placed.gates
+                ).reshape(3, -1)
+                traced.h[row] = self._view(placed.state)
+        return 0
+
+    cdef cnp.ndarray _view(self, entry):
+        """The state of one layer where it lies: (n_hid,), valid as long as this stream."""
+        return _array(self.plan, self.state_block.data, entry)
+
+
+def restored(model, blob, carry=False):
+    """A stream of *model* that goes on from a snapshot; see :meth:`Model.restore`."""
+    cdef Stream stream = Stream(model)
+    cdef bytes block = snapshot.unpack(model, blob, carry)
+    memcpy(stream.state_block.data, <const char*>block, stream.plan.state_bytes)
+    return stream
+
+
+cdef cnp.ndarray _array(Plan plan, char* base, place):
+    """A view of place.size elements at place.offset of a block; the caller keeps the block alive."""
+    cdef cnp.npy_intp size = place.size
+    return cnp.PyArray_SimpleNewFromData(1, &size, plan.typenum, base + <Py_ssize_t>place.offset * plan.itemsize)
+

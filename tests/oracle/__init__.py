@@ -1,0 +1,1 @@
+"""Oracles: references that import nothing of streamgru."""
