@@ -57,7 +57,7 @@ setup(
         [extension(module) for module in MODULES],
         compiler_directives={
             "language_level": 3,
-            "embedsignature": True,
+            "embedsignature": False,  # the stubs have the signatures, and the same docstrings
             "boundscheck": DEBUG,
             "initializedcheck": DEBUG,
             "cdivision": True,

@@ -1,7 +1,7 @@
 """Read the smartwatch recordings that ship inside the installed ``seglearn`` package.
 
 The file is a pickle in a ``.npy`` wrapper. A pickle can run any function it names, so it is
-read here with an unpickler that knows five names and refuses all others. ``seglearn`` itself
+read here with an unpickler that knows four names and refuses all others. ``seglearn`` itself
 is never imported.
 """
 
@@ -11,7 +11,7 @@ import pickle
 from dataclasses import dataclass
 from importlib.metadata import files
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -64,9 +64,8 @@ def _encode(text: str, encoding: str) -> bytes:
 class _ArrayUnpickler(pickle.Unpickler):
     """Unpickle NumPy arrays inside plain containers, and nothing else."""
 
-    _allowed = {
+    _allowed: ClassVar[dict[tuple[str, str], Any]] = {
         ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
-        ("numpy.core.multiarray", "scalar"): np.float64(0).__reduce__()[0],
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
         ("_codecs", "encode"): _encode,

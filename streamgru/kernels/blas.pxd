@@ -7,8 +7,12 @@ cdef extern from "blas_table.h" nogil:
     const char* SG_BLAS_TABLE_NAME
 
     ctypedef struct sg_blas_table:
-        void (*gemv_f32)(Py_ssize_t n_rows, Py_ssize_t n_cols, const float* a, const float* x, float* y) noexcept nogil
-        void (*gemv_f64)(Py_ssize_t n_rows, Py_ssize_t n_cols, const double* a, const double* x, double* y) noexcept nogil
+        void (*gemv_f32)(
+            Py_ssize_t n_rows, Py_ssize_t n_cols, const float* a, const float* x, float* y,
+        ) noexcept nogil
+        void (*gemv_f64)(
+            Py_ssize_t n_rows, Py_ssize_t n_cols, const double* a, const double* x, double* y,
+        ) noexcept nogil
 
 
 cdef inline void gemv(

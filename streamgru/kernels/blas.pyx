@@ -10,6 +10,8 @@ from scipy.linalg.cython_blas cimport dgemv, sgemv
 
 include "_blas_int.pxi"
 
+from pathlib import Path
+
 from streamgru.errors import UnsupportedError
 
 
@@ -50,10 +52,14 @@ def limit_threads(int n_threads):
     UnsupportedError
         If the BLAS behind scipy is none that threadpoolctl can set.
     """
+    import scipy
     from threadpoolctl import ThreadpoolController
 
+    # By folder: numpy's wheels call their library libscipy_openblas too.
+    home = Path(scipy.__file__).resolve().parent
+    folders = (home, home.with_name("scipy.libs"))
     blas = [lib for lib in ThreadpoolController().lib_controllers if lib.user_api == "blas"]
-    of_scipy = [lib for lib in blas if "scipy" in lib.filepath] or blas
+    of_scipy = [lib for lib in blas if any(Path(lib.filepath).is_relative_to(folder) for folder in folders)] or blas
     if not of_scipy:
         raise UnsupportedError(
             "the number of threads of scipy's BLAS cannot be set (threadpoolctl does not know it); "

@@ -99,9 +99,10 @@ def lay_out(program: s.Program, tensors: dict[str, np.ndarray], header: int) -> 
         names = layer.inputs or before_names
         inputs = tuple(_find(name, values, layer) for name in layer.inputs) or (before,)
         tokens = [name for name in names if name in vocab]
-        if bool(tokens) != isinstance(layer, s.Embedding):
-            what = "a token" if isinstance(layer, s.Embedding) else f"floats, but {tokens[0]!r} is a token"
-            raise SpecError(f"layer {layer.name!r}: a {_kind(layer)} layer takes {what} as its input")
+        if isinstance(layer, s.Embedding) and (len(names) != 1 or not tokens):
+            raise SpecError(f"layer {layer.name!r}: an embedding takes one token input, got {', '.join(names)}")
+        if tokens and not isinstance(layer, s.Embedding):
+            raise SpecError(f"layer {layer.name!r}: a {_kind(layer)} layer takes floats, but {tokens[0]!r} is a token")
         placed = _place(layer, inputs, tensors, layout, vocab.get(names[0], 0))
         used.update(f"{layer.name}.{key}" for key in placed.tensors)
         layout.layers.append(placed)

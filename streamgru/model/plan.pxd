@@ -45,4 +45,4 @@ cdef class Plan:
     cdef const void* output(self, const void* work) noexcept nogil
     cdef void start(self, void* state) noexcept nogil
     cdef int _place(self, Op* op, placed, const sg_blas_table* table) except -1
-    cdef const void* _array(self, array, Py_ssize_t size, double default) except NULL
+    cdef const void* _array(self, layer, array, Py_ssize_t size, double default) except NULL

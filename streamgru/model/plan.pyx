@@ -47,6 +47,13 @@ cdef class Plan:
         Named ``<layer>.<tensor>``. Arrays of the right dtype and layout are used as they are.
     dtype : {"float32", "float64"}
 
+    Raises
+    ------
+    SpecError
+        If they do not fit.
+
+    Notes
+    -----
     Thread-safety: immutable once made.
     """
 
@@ -88,14 +95,14 @@ cdef class Plan:
         PyMem_Free(self.ops)
         PyMem_Free(self.tokens)
 
-    cdef const void* _array(self, array, Py_ssize_t size, double default) except NULL:
+    cdef const void* _array(self, layer, array, Py_ssize_t size, double default) except NULL:
         """A pointer to *array* in this plan's dtype; to *size* times *default* for None."""
         if array is None:
             array = np.full(size, default, self.dtype)
         with np.errstate(over="ignore"):
             owned = np.require(array, self.dtype, ["C", "A"])
         if not np.isfinite(owned).all():
-            raise SpecError(f"a tensor holds a value that is too large for {self.dtype}")
+            raise SpecError(f"layer {layer.name!r}: a tensor holds a value that is too large for {self.dtype}")
         self.arrays.append(owned)
         return cnp.PyArray_DATA(owned)
 
@@ -116,33 +123,33 @@ cdef class Plan:
                 op.step = pick(single, gru.gru_before[float], gru.gru_before[double])
             op.old, op.new = placed.state.offset, self.next_at + placed.state.offset
             op.gates, op.scratch = placed.gates.offset, placed.scratch.offset
-            op.weight = self._array(tensors["weight_ih"], 0, 0)
-            op.weight_hh = self._array(tensors["weight_hh"], 0, 0)
-            op.bias = self._array(tensors.get("bias_ih"), 3 * n_out, 0)
-            op.bias_hh = self._array(tensors.get("bias_hh"), 3 * n_out, 0)
+            op.weight = self._array(layer, tensors["weight_ih"], 0, 0)
+            op.weight_hh = self._array(layer, tensors["weight_hh"], 0, 0)
+            op.bias = self._array(layer, tensors.get("bias_ih"), 3 * n_out, 0)
+            op.bias_hh = self._array(layer, tensors.get("bias_hh"), 3 * n_out, 0)
             op.gate, op.function = _function(layer.gate), _function(layer.candidate)
             op.clip = layer.clip or 0.0
             memcpy(
                 self.initial.data + op.old * self.itemsize,
-                self._array(tensors.get("h0"), n_out, 0), n_out * self.itemsize,
+                self._array(layer, tensors.get("h0"), n_out, 0), n_out * self.itemsize,
             )
         elif isinstance(layer, s.Dense):
             op.step = pick(single, pointwise.dense[float], pointwise.dense[double])
-            op.weight = self._array(tensors["weight"], 0, 0)
-            op.bias = self._array(tensors.get("bias"), n_out, 0)
+            op.weight = self._array(layer, tensors["weight"], 0, 0)
+            op.bias = self._array(layer, tensors.get("bias"), n_out, 0)
         elif isinstance(layer, s.Embedding):
             op.step = pick(single, pointwise.embedding[float], pointwise.embedding[double])
-            op.weight = self._array(tensors["weight"], 0, 0)
+            op.weight = self._array(layer, tensors["weight"], 0, 0)
         elif isinstance(layer, (s.Scale, s.BatchNorm)):
             op.step = pick(single, pointwise.scale[float], pointwise.scale[double])
             if isinstance(layer, s.BatchNorm):
                 tensors = fold_batchnorm(layer, tensors)
-            op.weight = self._array(tensors.get("weight"), n_out, 1)
-            op.bias = self._array(tensors.get("bias"), n_out, 0)
+            op.weight = self._array(layer, tensors.get("weight"), n_out, 1)
+            op.bias = self._array(layer, tensors.get("bias"), n_out, 0)
         elif isinstance(layer, s.LayerNorm):
             op.step = pick(single, pointwise.layernorm[float], pointwise.layernorm[double])
-            op.weight = self._array(tensors.get("weight"), n_out, 1)
-            op.bias = self._array(tensors.get("bias"), n_out, 0)
+            op.weight = self._array(layer, tensors.get("weight"), n_out, 1)
+            op.bias = self._array(layer, tensors.get("bias"), n_out, 0)
         elif isinstance(layer, s.Activation):
             op.step = pick(single, pointwise.activation[float], pointwise.activation[double])
         elif isinstance(layer, s.Softmax):
@@ -169,16 +176,13 @@ cdef class Plan:
     cdef Py_ssize_t load(self, const void* x, void* work) noexcept nogil:
         """Copy x (n_in,) to where the operations read it; the index of the first bad element, or -1.
 
-        Bad is what is not finite or, where a token belongs, no integer of the vocabulary.
+        Bad is what is not finite or, where a token belongs, no integer of the vocabulary. It is the
+        copy that is checked, since somebody may be writing to x.
         """
-        cdef Py_ssize_t bad
+        memcpy(work, x, self.n_in * self.itemsize)
         if self.itemsize == sizeof(float):
-            bad = _first_bad(self, <const float*>x)
-        else:
-            bad = _first_bad(self, <const double*>x)
-        if bad < 0:
-            memcpy(work, x, self.n_in * self.itemsize)
-        return bad
+            return _first_bad(self, <const float*>work)
+        return _first_bad(self, <const double*>work)
 
     cdef int step(self, void* state, void* work) noexcept nogil:
         """Run all operations and commit the new state; -1, with the state untouched, if it is not finite."""
@@ -196,7 +200,13 @@ cdef class Plan:
 
 
 def fold_batchnorm(layer, dict tensors):
-    """The scale and the bias, in float64, that do what a batch normalisation does at inference."""
+    """The scale and the bias, float64 (n_in,), that do what a batch normalisation does at inference.
+
+    Raises
+    ------
+    SpecError
+        If a variance is negative.
+    """
     mean, var = tensors["mean"].astype(np.float64), tensors["var"].astype(np.float64)
     if (var + layer.eps <= 0).any():
         raise SpecError(f"tensor '{layer.name}.var': expected variances, got negative numbers")

@@ -7,7 +7,7 @@ are kept beside the spec, under ``<layer>.<tensor>``; each layer's docstring lis
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union, get_args
 
 import msgspec
 
@@ -24,7 +24,7 @@ class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """Base of everything in a spec: immutable, and strict about what it reads."""
 
 
-class Input(_Data, kw_only=True):
+class Input(_Data, frozen=True, kw_only=True):
     """One named input; all inputs together, in order, are the ``x`` of a step.
 
     A ``float`` input is *size* numbers, a ``token`` input one integer below *vocab*. *features*
@@ -40,7 +40,7 @@ class Input(_Data, kw_only=True):
     unit: str | None = None
 
 
-class Output(_Data, kw_only=True):
+class Output(_Data, frozen=True, kw_only=True):
     """One named output: ``y[start:stop]`` (to the end without *stop*).
 
     *labels* names its elements, and makes the largest of them the answer; *factor* and *offset*
@@ -56,14 +56,14 @@ class Output(_Data, kw_only=True):
     labels: tuple[str, ...] | None = None
 
 
-class Layer(_Data, kw_only=True, tag_field="kind"):
+class Layer(_Data, frozen=True, kw_only=True, tag_field="kind"):
     """Base of the layers. *inputs* names layers or program inputs; none means the one before."""
 
     name: Name
     inputs: tuple[Name, ...] = ()
 
 
-class Gru(Layer, tag="gru", kw_only=True):
+class Gru(Layer, frozen=True, tag="gru", kw_only=True):
     """Gated recurrent unit; see ``streamgru.layers.gru`` for the equations of both variants.
 
     *variant* tells whether the reset gate acts after or before the recurrent product, *gate* and
@@ -82,24 +82,24 @@ class Gru(Layer, tag="gru", kw_only=True):
     initial: Literal["zero", "learned"] = "zero"
 
 
-class Dense(Layer, tag="dense", kw_only=True):
+class Dense(Layer, frozen=True, tag="dense", kw_only=True):
     """``function(W x + b)``. Tensors: ``weight`` (n_out, n_in), optional ``bias`` (n_out,)."""
 
     n_out: Size
     function: Function = "linear"
 
 
-class Embedding(Layer, tag="embedding", kw_only=True):
+class Embedding(Layer, frozen=True, tag="embedding", kw_only=True):
     """A row of a table, chosen by a token. Tensor: ``weight`` (vocab, n_out)."""
 
     n_out: Size
 
 
-class Scale(Layer, tag="scale", kw_only=True):
+class Scale(Layer, frozen=True, tag="scale", kw_only=True):
     """``x * weight + bias``. Tensors, both optional: ``weight`` (n_in,), ``bias`` (n_in,)."""
 
 
-class BatchNorm(Layer, tag="batchnorm", kw_only=True):
+class BatchNorm(Layer, frozen=True, tag="batchnorm", kw_only=True):
     """``(x - mean) / sqrt(var + eps) * weight + bias`` with the statistics of the training.
 
     Tensors (n_in,): ``mean``, ``var``, optional ``weight``, ``bias``.
@@ -108,55 +108,55 @@ class BatchNorm(Layer, tag="batchnorm", kw_only=True):
     eps: Annotated[float, msgspec.Meta(gt=0)] = 1e-5
 
 
-class LayerNorm(Layer, tag="layernorm", kw_only=True):
+class LayerNorm(Layer, frozen=True, tag="layernorm", kw_only=True):
     """``(x - mean(x)) / sqrt(var(x) + eps) * weight + bias``. Tensors (n_in,), optional: ``weight``, ``bias``."""
 
     eps: Annotated[float, msgspec.Meta(gt=0)] = 1e-5
 
 
-class Activation(Layer, tag="activation", kw_only=True):
+class Activation(Layer, frozen=True, tag="activation", kw_only=True):
     """``function(x)``."""
 
     function: Function
 
 
-class Softmax(Layer, tag="softmax", kw_only=True):
+class Softmax(Layer, frozen=True, tag="softmax", kw_only=True):
     """``exp(x) / sum(exp(x))``."""
 
 
-class Normalize(Layer, tag="normalize", kw_only=True):
+class Normalize(Layer, frozen=True, tag="normalize", kw_only=True):
     """Unit length, ``x / sqrt(max(sum(x**2), eps))``, or unit sum, ``x / max(sum(|x|), eps)``."""
 
     to: Literal["length", "sum"] = "length"
     eps: Annotated[float, msgspec.Meta(gt=0)] = 1e-12
 
 
-class Concat(Layer, tag="concat", kw_only=True):
+class Concat(Layer, frozen=True, tag="concat", kw_only=True):
     """All inputs, one behind the other."""
 
 
-class Slice(Layer, tag="slice", kw_only=True):
+class Slice(Layer, frozen=True, tag="slice", kw_only=True):
     """``x[start:stop]``."""
 
     start: Annotated[int, msgspec.Meta(ge=0)]
     stop: Size
 
 
-class Add(Layer, tag="add", kw_only=True):
+class Add(Layer, frozen=True, tag="add", kw_only=True):
     """``a + b`` of two inputs of one size."""
 
 
-class Mul(Layer, tag="mul", kw_only=True):
+class Mul(Layer, frozen=True, tag="mul", kw_only=True):
     """``a * b``, elementwise, of two inputs of one size."""
 
 
 AnyLayer = Union[
     Gru, Dense, Embedding, Scale, BatchNorm, LayerNorm, Activation, Softmax, Normalize, Concat, Slice, Add, Mul
 ]
-LAYER_KINDS = {cls.__struct_config__.tag: cls for cls in AnyLayer.__args__}
+LAYER_KINDS = {cls.__struct_config__.tag: cls for cls in get_args(AnyLayer)}
 
 
-class Program(_Data, kw_only=True):
+class Program(_Data, frozen=True, kw_only=True):
     """Inputs, layers, outputs. It answers every *stride*-th step, *delay* steps late."""
 
     inputs: tuple[Input, ...]
@@ -166,7 +166,7 @@ class Program(_Data, kw_only=True):
     delay: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-class Handoff(_Data, kw_only=True):
+class Handoff(_Data, frozen=True, kw_only=True):
     """The final state of a layer of one program becomes the initial state of a layer of another."""
 
     source: Name
@@ -175,7 +175,7 @@ class Handoff(_Data, kw_only=True):
     target_layer: Name
 
 
-class Spec(_Data, kw_only=True, omit_defaults=False):
+class Spec(_Data, frozen=True, kw_only=True, omit_defaults=False):
     """A whole network. *title* and *origin* are for people; *format* is the version of this schema."""
 
     programs: dict[str, Program]
@@ -201,11 +201,14 @@ class Spec(_Data, kw_only=True, omit_defaults=False):
         program = self.programs["main"]
         if program.stride != 1 or program.delay != 0:
             raise UnsupportedError(
-                f"program main has stride {program.stride} and delay {program.delay}; this version runs stride 1, delay 0"
+                f"program main has stride {program.stride} and delay {program.delay}; "
+                "this version runs stride 1, delay 0"
             )
         for item in program.inputs:
             if item.per == "stream":
-                raise UnsupportedError(f"input {item.name!r} is given once per stream; this version takes inputs at each step")
+                raise UnsupportedError(
+                    f"input {item.name!r} is given once per stream; this version takes inputs at each step"
+                )
         return program
 
 
@@ -222,12 +225,12 @@ def from_json(text: str | bytes) -> Spec:
     SpecError
         If it is malformed, or holds a key, a layer or a format that this version does not know.
     """
-    return _checked(msgspec.json.decode, text)
+    return _read(msgspec.json.decode, text)
 
 
 def from_toml(text: str | bytes) -> Spec:
     """Read a spec from TOML; errors as :func:`from_json`."""
-    return _checked(msgspec.toml.decode, text)
+    return _read(msgspec.toml.decode, text)
 
 
 def to_json(spec: Spec) -> bytes:
@@ -235,7 +238,22 @@ def to_json(spec: Spec) -> bytes:
     return msgspec.json.encode(spec, order="deterministic")
 
 
-def _checked(decode: Any, text: str | bytes) -> Spec:
+def checked(spec: Spec) -> Spec:
+    """Hold *spec* against the rules that apply to one that is read; what is made in Python may break them.
+
+    Raises
+    ------
+    SpecError
+        If it does.
+    """
+    try:
+        text = to_json(spec)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SpecError(f"spec: {error}") from None
+    return from_json(text)
+
+
+def _read(decode: Any, text: str | bytes) -> Spec:
     try:
         head = decode(text, type=dict[str, Any])
         version = head.get("format", FORMAT)

@@ -25,17 +25,34 @@ cdef const void* direct(Plan plan, object x, int ndim, Py_ssize_t n_rows, Py_ssi
     return cnp.PyArray_DATA(array)
 
 
-cdef cnp.ndarray as_rows(Plan plan, object x, str what):
-    array = _convert(plan, x, what)
+cdef object as_numbers(Plan plan, object x, str what, bint strict):
+    try:
+        array = np.asarray(x)
+    except ValueError as error:  # rows of different lengths
+        raise ShapeError(f"{what}: expected an array of numbers, got {type(x).__name__} ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise ShapeError(f"{what}: expected numbers, got {_describe(array)}")
+    with np.errstate(over="ignore"):
+        converted = np.require(array, plan.dtype, ["C", "A"])
+    if strict and array.dtype.kind == "f" and array.itemsize > converted.itemsize:
+        overflown = np.argwhere(np.isfinite(array) & ~np.isfinite(converted))
+        if len(overflown):
+            index = tuple(overflown[0].tolist())
+            raise NonFiniteError(f"{_at(what, index)}: expected a finite {plan.dtype}, got {array[index]}")
+    return converted
+
+
+cdef cnp.ndarray as_rows(Plan plan, object x, bint strict):
+    array = as_numbers(plan, x, "X", strict)
     if array.ndim != 2 or array.shape[1] != plan.n_in:
-        raise ShapeError(f"{what}: expected shape (n, {plan.n_in}), got {array.shape}")
+        raise ShapeError(f"X: expected shape (n, {plan.n_in}), got {array.shape}")
     return array
 
 
 cdef cnp.ndarray as_vector(Plan plan, object x):
     if isinstance(x, dict):
         x = _named(plan, x)
-    array = _convert(plan, x, "x")
+    array = as_numbers(plan, x, "x", True)
     if array.ndim != 1 or array.shape[0] != plan.n_in:
         raise ShapeError(f"x: expected shape ({plan.n_in},), got {array.shape}")
     return array
@@ -63,28 +80,16 @@ cdef cnp.ndarray output_rows(Plan plan, object out, Py_ssize_t n_rows):
 
 cdef object refusal(Plan plan, cnp.ndarray x, Py_ssize_t row, Py_ssize_t index):
     value = x[index] if x.ndim == 1 else x[row, index]
-    where = f"x[{index}]" if x.ndim == 1 else f"x[{row}, {index}]"
+    where = _at("x", (index,)) if x.ndim == 1 else _at("X", (row, index))
     for token in plan.layout.tokens:
         if token.index == index and np.isfinite(value):
-            return TokenError(f"{where}: expected a token of {token.name!r}, an integer in [0, {token.vocab}), got {value}")
+            expected = f"a token of {token.name!r}, an integer in [0, {token.vocab})"
+            return TokenError(f"{where}: expected {expected}, got {value}")
     return NonFiniteError(f"{where}: expected a finite {plan.dtype}, got {value}")
 
 
-def _convert(Plan plan, x, what):
-    """Any array of numbers in the plan's dtype; a finite number that becomes infinite is refused."""
-    try:
-        array = np.asarray(x)
-    except ValueError as error:  # rows of different lengths
-        raise ShapeError(f"{what}: expected an array of numbers, got {type(x).__name__} ({error})") from None
-    if array.dtype.kind not in "fiub":
-        raise ShapeError(f"{what}: expected numbers, got {_describe(array)}")
-    with np.errstate(over="ignore"):
-        converted = np.require(array, plan.dtype, ["C", "A"])
-    if array.dtype.kind == "f" and array.itemsize > converted.itemsize:
-        overflown = np.isfinite(array) & ~np.isfinite(converted)
-        if overflown.any():
-            raise NonFiniteError(f"{what}: {array[overflown][0]} is too large for {plan.dtype}")
-    return converted
+cdef cnp.ndarray apart(cnp.ndarray rows, cnp.ndarray y):
+    return rows.copy() if np.may_share_memory(rows, y) else rows
 
 
 def _named(Plan plan, dict x):
@@ -94,11 +99,15 @@ def _named(Plan plan, dict x):
         raise ShapeError(f"x: expected the inputs {', '.join(sizes)}, got {', '.join(map(str, x)) or 'none'}")
     parts = []
     for name, size in sizes.items():
-        part = _convert(plan, x[name], f"x[{name!r}]").reshape(-1)
+        part = as_numbers(plan, x[name], f"x[{name!r}]", True).reshape(-1)
         if part.size != size:
             raise ShapeError(f"x[{name!r}]: expected {size} number(s), got {part.size}")
         parts.append(part)
     return np.concatenate(parts)
+
+
+def _at(what, index):
+    return f"{what}[{', '.join(map(str, index))}]" if index else what
 
 
 def _describe(array):

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamgru.errors import ShapeError, UnsupportedError
+from streamgru.errors import InputError, ShapeError, UnsupportedError
 from streamgru.model.plan import Plan
-from streamgru.model.spec import Spec, to_json
+from streamgru.model.spec import Spec, checked, from_json, to_json
 from streamgru.stream.pool import Pool
 from streamgru.stream.stream import Stream, restored
 
@@ -58,21 +58,24 @@ class Model:
         kernel: str = "auto",
         blas_threads: int | None = 1,
     ) -> None:
-        if np.dtype(dtype).name not in DTYPES:
+        if _dtype_name(dtype) not in DTYPES:
             raise UnsupportedError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
         if kernel not in KERNELS:
             raise UnsupportedError(f"kernel: expected one of {', '.join(KERNELS)}, got {kernel!r}")
         if kernel == "packed":
             raise UnsupportedError("kernel 'packed' is not part of this version; use kernel='blas'")
-        self.spec = spec
-        self.tensors = dict(tensors)
-        self.dtype = np.dtype(dtype)
+        if blas_threads is not None and (not isinstance(blas_threads, int) or blas_threads < 1):
+            raise UnsupportedError(f"blas_threads: expected a positive integer or None, got {blas_threads!r}")
+        self.spec = spec = checked(spec)
+        self.tensors = {name: np.asarray(tensor) for name, tensor in tensors.items()}
+        self.dtype = np.dtype(_dtype_name(dtype))
         self.kernel = "blas"
         self.plan = Plan(spec.main, self.tensors, self.dtype)
         if blas_threads is not None:
             from streamgru.kernels import blas  # slow to import; the plan has just done so
 
             blas.limit_threads(blas_threads)
+        self._blas_threads = blas_threads
         self.fingerprint = _fingerprint(spec, self.tensors)
         self.state_layout = _state_layout(self.plan)
 
@@ -126,29 +129,44 @@ class Model:
         -------
         ndarray (n_streams, n_steps, n_out)
         """
-        rows = np.asarray(X)
+        try:
+            rows = np.asarray(X)
+        except ValueError as error:  # sequences of different lengths
+            raise ShapeError(f"X: expected shape (n_streams, n_steps, {self.n_in}), got {error}") from None
         if rows.ndim != 3 or rows.shape[2] != self.n_in:
             raise ShapeError(f"X: expected shape (n_streams, n_steps, {self.n_in}), got {rows.shape}")
         n_streams, n_steps, _ = rows.shape
-        steps = [n_steps] * n_streams if lengths is None else [int(length) for length in lengths]
-        if len(steps) != n_streams or not all(0 <= length <= n_steps for length in steps):
-            raise ShapeError(f"lengths: expected {n_streams} integers from 0 to {n_steps}, got {steps}")
+        steps = np.full(n_streams, n_steps) if lengths is None else np.asarray(lengths)
+        whole = steps.dtype.kind in "iu" or steps.size == 0
+        if steps.shape != (n_streams,) or not whole or not ((steps >= 0) & (steps <= n_steps)).all():
+            raise ShapeError(f"lengths: expected {n_streams} integers from 0 to {n_steps}, got {lengths}")
         y = np.zeros((n_streams, n_steps, self.n_out), self.dtype)
         for i, length in enumerate(steps):
-            self.stream().run(rows[i, :length], out=y[i, :length])
+            try:
+                self.stream().run(rows[i, :length], out=y[i, :length])
+            except InputError as error:
+                raise type(error)(f"stream {i}: {error}") from None
         return y
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (to_json(self.spec), self.tensors, self.dtype.name)
+        return _unpickled, (to_json(self.spec), self.tensors, self.dtype.name, self.kernel, self._blas_threads)
 
     def __repr__(self) -> str:
         return f"<Model {self.n_in} -> {self.n_out}, {self.dtype}, {self.kernel}, {self.fingerprint[:12]}>"
 
 
-def _unpickled(spec: bytes, tensors: dict[str, NDArray[Any]], dtype: str) -> Model:
-    from streamgru.model.spec import from_json
+def _unpickled(
+    spec: bytes, tensors: dict[str, NDArray[Any]], dtype: str, kernel: str, blas_threads: int | None
+) -> Model:
+    return Model(from_json(spec), tensors, dtype=dtype, kernel=kernel, blas_threads=blas_threads)
 
-    return Model(from_json(spec), tensors, dtype=dtype)
+
+def _dtype_name(dtype: Any) -> str:
+    """The name of a dtype, without its byte order; empty for what is none."""
+    try:
+        return np.dtype(dtype).name if dtype is not None else ""
+    except TypeError:
+        return ""
 
 
 def _fingerprint(spec: Spec, tensors: Mapping[str, NDArray[Any]]) -> str:

@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 
 from streamgru.model.block cimport Block
 from streamgru.model.plan cimport Plan, StateHeader
-from streamgru.stream.arrays cimport as_rows, diverged, output_rows, refusal
+from streamgru.stream.arrays cimport apart, as_rows, diverged, output_rows, refusal
 from streamgru.stream.busy cimport sg_give, sg_take
 
 import numpy as np
@@ -30,6 +30,14 @@ cdef enum:  # what becomes of a row
 cdef class Pool:
     """Many streams of one model. Made by :meth:`Model.pool <streamgru.Model.pool>`.
 
+    Parameters
+    ----------
+    model : Model
+    capacity : int
+        The most streams that can be open at once. Memory is taken as they are opened.
+
+    Notes
+    -----
     A stream is known by an *id* (str, bytes or int) and, once open, by a *handle*, an integer that
     names its slot and how often the slot was used. A handle of a closed stream is refused, also
     after its slot has gone to another one.
@@ -56,16 +64,33 @@ cdef class Pool:
         PyMem_Free(self.generations)
 
     def open(self, id, snapshot=None, *, carry=False):
-        """Start the stream *id*, from its start or from a *snapshot*, and return its handle.
+        """Start a stream and return its handle.
+
+        Parameters
+        ----------
+        id : str, bytes or int
+            ``1`` and ``"1"`` are two streams.
+        snapshot : bytes, optional
+            Where it goes on; without, it starts from its start.
+        carry : bool
+            As of :meth:`Model.restore <streamgru.Model.restore>`.
+
+        Returns
+        -------
+        Handle
 
         Raises
         ------
         ValueError
             If a stream of that id is open.
+        ShapeError
+            If *id* is of another type.
         PoolFull
             If every slot is taken; no other stream is evicted.
         SnapshotError
-            As :meth:`Model.restore`.
+            As :meth:`Model.restore <streamgru.Model.restore>`.
+        StreamBusy
+            If another thread is using the pool.
         """
         cdef Py_ssize_t slot
         block = None if snapshot is None else unpack(self.model, snapshot, carry)
@@ -91,7 +116,15 @@ cdef class Pool:
             sg_give(&self.busy)
 
     def close(self, stream):
-        """End a stream, given its id or its handle; its slot is free for another one."""
+        """End a stream, given its id or its handle; its slot is free for another one.
+
+        Raises
+        ------
+        UnknownStream
+            If there is none, or not any more.
+        StreamBusy
+            If another thread is using the pool.
+        """
         cdef Py_ssize_t slot
         self._take()
         try:
@@ -104,14 +137,14 @@ cdef class Pool:
             sg_give(&self.busy)
 
     def handle(self, id):
-        """The handle of an open stream; UnknownStream if there is none of that id."""
+        """The handle of the open stream *id*; UnknownStream if there is none."""
         table, key = self._key(id)
         if key not in table:
             raise UnknownStream(f"no stream {id!r} is open; open it with pool.open({id!r})")
         return table[key]
 
     def reset(self, stream):
-        """Set a stream, given its id or its handle, back to its start."""
+        """Set a stream, given its id or its handle, back to its start; errors as :meth:`close`."""
         self._take()
         try:
             self.plan.start(self._state(self._find(stream)))
@@ -119,7 +152,10 @@ cdef class Pool:
             sg_give(&self.busy)
 
     def snapshot(self, stream):
-        """The whole state of a stream, given its id or its handle, as bytes; see :meth:`Stream.snapshot`."""
+        """The whole state of a stream, given its id or its handle, as bytes; errors as :meth:`close`.
+
+        A stream takes it as well as a pool does: see :meth:`Stream.snapshot <streamgru.Stream.snapshot>`.
+        """
         self._take()
         try:
             return pack(self.model, self._state(self._find(stream))[:self.plan.state_bytes])
@@ -135,12 +171,14 @@ cdef class Pool:
             The stream of each row. Several rows of one stream are taken in order.
         X : array_like (n_rows, n_in)
         out : ndarray (n_rows, n_out), optional
+            C-contiguous, of the model's dtype.
         status : ndarray of uint8 (n_rows,), optional
             With it, a bad row does not raise: it is marked here (0 stepped, 1 no such stream,
             2 bad input, 3 the new state would not be finite), its ``y`` is NaN, and the other rows
             are stepped.
         t, seq : array_like (n_rows,), optional
-            Time and sequence number of each row, kept in the state of its stream.
+            Time in seconds (float64) and sequence number (int64) of each row, kept in the state of
+            its stream.
 
         Returns
         -------
@@ -151,19 +189,27 @@ cdef class Pool:
         ------
         UnknownStream, ShapeError, NonFiniteError, TokenError
             Naming the first bad row, before any state changes.
+        StreamBusy
+            If another thread is using the pool.
+
+        Notes
+        -----
+        The GIL is released once, for the whole batch.
         """
         cdef Plan plan = self.plan
-        cdef cnp.ndarray rows = as_rows(plan, X, "X")
+        cdef cnp.ndarray rows = as_rows(plan, X, status is None)
         cdef Py_ssize_t n_rows = cnp.PyArray_DIM(rows, 0), row, x_bytes = plan.n_in * plan.itemsize
         cdef cnp.ndarray handles = self._handles(ids, n_rows)
         cdef cnp.ndarray y = output_rows(plan, out, n_rows)
         cdef cnp.ndarray marks = _marks(status, n_rows)
-        cdef cnp.ndarray times = None if t is None else _clock(t, np.float64, n_rows)
-        cdef cnp.ndarray seqs = None if seq is None else _clock(seq, np.int64, n_rows)
-        cdef const char* x_data = <const char*>cnp.PyArray_DATA(rows)
+        cdef cnp.ndarray times = None if t is None else _clock("t", t, np.float64, n_rows)
+        cdef cnp.ndarray seqs = None if seq is None else _clock("seq", seq, np.int64, n_rows)
+        cdef const char* x_data
         cdef const uint64_t* handle = <const uint64_t*>cnp.PyArray_DATA(handles)   # (n_rows,)
         cdef uint8_t* mark = <uint8_t*>cnp.PyArray_DATA(marks)                     # (n_rows,)
         cdef Py_ssize_t bad
+        rows = apart(rows, y)
+        x_data = <const char*>cnp.PyArray_DATA(rows)
         self._take()
         try:
             with nogil:
@@ -212,11 +258,15 @@ cdef class Pool:
         cdef char* y_data = <char*>cnp.PyArray_DATA(y)
         cdef const uint64_t* handle = <const uint64_t*>cnp.PyArray_DATA(handles)
         cdef uint8_t* mark = <uint8_t*>cnp.PyArray_DATA(marks)
-        cdef const double* t = NULL if times is None else <const double*>cnp.PyArray_DATA(times)
-        cdef const int64_t* seq = NULL if seqs is None else <const int64_t*>cnp.PyArray_DATA(seqs)
+        cdef const double* t = NULL       # (n_rows,)
+        cdef const int64_t* seq = NULL    # (n_rows,)
         cdef Block before = Block(n_rows * plan.state_bytes if strict else 0)
         cdef char* state
         cdef int failed = 0
+        if times is not None:
+            t = <const double*>cnp.PyArray_DATA(times)
+        if seqs is not None:
+            seq = <const int64_t*>cnp.PyArray_DATA(seqs)
         with nogil:
             for row in range(n_rows):
                 if mark[row] != STEPPED:
@@ -224,8 +274,8 @@ cdef class Pool:
                 state = self._state(self._slot(handle[row]))
                 if strict:
                     memcpy(before.data + row * plan.state_bytes, state, plan.state_bytes)
-                plan.load(x_data + row * x_bytes, self.work.data)
-                failed = plan.step(state, self.work.data)
+                # Somebody may have written to X since the check.
+                failed = plan.load(x_data + row * x_bytes, self.work.data) >= 0 or plan.step(state, self.work.data) != 0
                 if failed and strict:
                     break
                 if failed:
@@ -249,12 +299,14 @@ cdef class Pool:
 
     cdef cnp.ndarray _handles(self, ids, Py_ssize_t n_rows):
         """Ids and handles as an array of handles; 0, which no stream has, for an unknown id."""
+        if isinstance(ids, (str, bytes)) or not hasattr(ids, "__len__"):
+            raise ShapeError(f"ids: expected one for each of {n_rows} rows of X, got {type(ids).__name__}")
         if isinstance(ids, np.ndarray) and ids.dtype == np.uint64:
             handles = np.require(ids, None, ["C", "A"])
         else:
             handles = np.empty(len(ids), np.uint64)
             for row, id in enumerate(ids):
-                if isinstance(id, Handle):
+                if isinstance(id, _HANDLES):
                     handles[row] = id
                 else:
                     table, key = self._key(id)
@@ -264,17 +316,17 @@ cdef class Pool:
         return handles
 
     cdef Py_ssize_t _find(self, stream) except -1:
-        cdef Py_ssize_t slot = self._slot(stream if isinstance(stream, Handle) else self.handle(stream))
+        cdef Py_ssize_t slot = self._slot(stream if isinstance(stream, _HANDLES) else self.handle(stream))
         if slot < 0:
-            raise UnknownStream(f"the stream of the {_shown(stream)} was closed")
+            raise UnknownStream(f"no stream {_shown(stream)} is open")
         return slot
 
     cdef tuple _key(self, id):
         """The table for ids of this type, and the key in it."""
         if isinstance(id, (str, bytes)):
             return self.texts, id
-        if isinstance(id, (int, np.integer)):
-            return self.numbers, str(id)
+        if isinstance(id, (int, np.integer)) and not isinstance(id, _HANDLES):
+            return self.numbers, str(int(id))
         raise ShapeError(f"id: expected str, bytes or int, got {type(id).__name__}")
 
     cdef int _grow(self) except -1:
@@ -309,6 +361,9 @@ class Handle(int):
     __slots__ = ()
 
 
+_HANDLES = (Handle, np.uint64)  # an element of an array of handles is one too
+
+
 cdef cnp.ndarray _marks(status, Py_ssize_t n_rows):
     if status is None:
         return np.zeros(n_rows, np.uint8)
@@ -318,12 +373,15 @@ cdef cnp.ndarray _marks(status, Py_ssize_t n_rows):
     return status
 
 
-cdef cnp.ndarray _clock(values, dtype, Py_ssize_t n_rows):
-    array = np.require(values, dtype, ["C", "A"])
-    if array.shape != (n_rows,):
-        raise ShapeError(f"t, seq: expected shape ({n_rows},), got {array.shape}")
-    return array
+cdef cnp.ndarray _clock(str name, values, dtype, Py_ssize_t n_rows):
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{name}: expected {n_rows} numbers, got {error}") from None
+    if array.shape != (n_rows,) or not (n_rows == 0 or np.can_cast(array.dtype, dtype, "safe")):
+        raise ShapeError(f"{name}: expected {np.dtype(dtype)} ({n_rows},), got {array.dtype} {array.shape}")
+    return np.require(array, dtype, ["C", "A"])
 
 
 def _shown(stream):
-    return f"handle {int(stream):#x}" if isinstance(stream, (Handle, np.uint64)) else repr(stream)
+    return f"of handle {int(stream):#x}" if isinstance(stream, _HANDLES) else repr(stream)

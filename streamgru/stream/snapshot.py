@@ -57,6 +57,8 @@ def unpack(model: Model, blob: bytes, carry: bool = False) -> bytes:
     SnapshotError
         If the snapshot is damaged, of a newer version, of another model, or of another layout.
     """
+    if not isinstance(blob, (bytes, bytearray, memoryview)):
+        raise SnapshotError(f"snapshot: expected bytes, got {type(blob).__name__}")
     blob = bytes(blob)
     if len(blob) < _HEAD.size + _CHECKSUM_BYTES or not blob.startswith(MAGIC):
         raise SnapshotError(f"snapshot: expected bytes that begin with {MAGIC!r}, got {len(blob)} bytes {blob[:8]!r}")
@@ -75,7 +77,11 @@ def unpack(model: Model, blob: bytes, carry: bool = False) -> bytes:
             f"snapshot: expected model {model.fingerprint[:12]}, got {fingerprint.hex()[:12]}; "
             "restore it with carry=True if the state shall be carried over to this model"
         )
-    return _block(model, blob[_HEAD.size : _HEAD.size + length])
+    payload = blob[_HEAD.size : -_CHECKSUM_BYTES]
+    expected = _CLOCK.size + sum(entry.size for entry in model.plan.layout.state) * model.dtype.itemsize
+    if not len(payload) == length == expected:
+        raise SnapshotError(f"snapshot: expected {expected} bytes of state, got {len(payload)}, said to be {length}")
+    return _block(model, payload)
 
 
 def _block(model: Model, payload: bytes) -> bytes:

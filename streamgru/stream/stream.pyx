@@ -5,7 +5,9 @@ from libc.string cimport memcpy
 
 from streamgru.model.block cimport Block
 from streamgru.model.plan cimport Plan, StateHeader
-from streamgru.stream.arrays cimport as_rows, as_vector, direct, diverged, output_rows, output_vector, refusal
+from streamgru.stream.arrays cimport (
+    apart, as_numbers, as_rows, as_vector, direct, diverged, output_rows, output_vector, refusal,
+)
 from streamgru.stream.busy cimport sg_give, sg_take
 
 import numpy as np
@@ -23,11 +25,13 @@ cdef Py_ssize_t WORTH_RELEASING = 50_000
 cdef class Stream:
     """One hidden state of a model, moved forward one timestep at a time.
 
-    Made by :meth:`Model.stream <streamgru.Model.stream>`. It has one owner: a second thread that
-    comes while a step is under way gets :class:`~streamgru.errors.StreamBusy`.
+    Made by :meth:`Model.stream <streamgru.Model.stream>`; it keeps its model alive.
+
+    Thread-safety: one owner. A second thread that comes while a step is under way gets
+    :class:`~streamgru.errors.StreamBusy`, and the state is never torn.
     """
 
-    def __init__(self, model):
+    def __cinit__(self, model):
         self.model = model
         self.plan = model.plan
         self.state_block = Block(self.plan.state_bytes)
@@ -89,6 +93,7 @@ cdef class Stream:
         ----------
         X : array_like (n_steps, n_in)
         out : ndarray (n_steps, n_out), optional
+            C-contiguous, of the model's dtype.
 
         Returns
         -------
@@ -105,9 +110,9 @@ cdef class Stream:
         -----
         The GIL is released once, for the whole block.
         """
-        cdef cnp.ndarray rows = as_rows(self.plan, X, "X")
+        cdef cnp.ndarray rows = as_rows(self.plan, X, True)
         cdef cnp.ndarray y = output_rows(self.plan, out, rows.shape[0])
-        self._advance(rows, y, None)
+        self._advance(apart(rows, y), y, None)
         return y
 
     def trace(self, X):
@@ -123,8 +128,15 @@ cdef class Stream:
             ``trace.y`` (n_steps, n_out), and ``trace.gates["gru.0"]`` with ``r``, ``z``, ``n`` and
             ``h``, each (n_steps, n_hid), for every GRU layer. ``(1 - z) * n + z * h_before``
             gives ``h`` bit for bit.
+
+        Raises
+        ------
+        ShapeError, NonFiniteError, TokenError
+            The state is then what it was before the whole block.
+        StreamBusy
+            If another thread is stepping this stream.
         """
-        cdef cnp.ndarray rows = as_rows(self.plan, X, "X")
+        cdef cnp.ndarray rows = as_rows(self.plan, X, True)
         cdef cnp.ndarray y = output_rows(self.plan, None, rows.shape[0])
         gates = {
             placed.layer.name: Gates(*(np.empty((rows.shape[0], placed.layer.n_hid), self.plan.dtype) for _ in "rznh"))
@@ -135,7 +147,7 @@ cdef class Stream:
 
     @property
     def state(self):
-        """What each layer remembers: a dict from the layer's name to a copy, an array (n_hid,).
+        """What each GRU layer remembers: a dict from its name to a copy, an array (n_hid,).
 
         Assign a dict of some or all layers to change it; ShapeError or NonFiniteError, with
         nothing changed, if a name, a shape or a value is wrong.
@@ -150,11 +162,12 @@ cdef class Stream:
     def state(self, new):
         entries = {entry.name: entry for entry in self.plan.layout.state}
         checked = {}
+        if not isinstance(new, dict):
+            raise ShapeError(f"state: expected a dict from layers to arrays, got {type(new).__name__}")
         for name, value in new.items():
             if name not in entries:
                 raise ShapeError(f"state: expected layers {', '.join(entries) or 'none'}, got {name!r}")
-            with np.errstate(over="ignore"):
-                array = np.asarray(value, self.plan.dtype)
+            array = as_numbers(self.plan, value, f"state[{name!r}]", False)
             if array.shape != (entries[name].size,):
                 raise ShapeError(f"state[{name!r}]: expected shape ({entries[name].size},), got {array.shape}")
             if not np.isfinite(array).all():
@@ -173,13 +186,13 @@ cdef class Stream:
         return (<StateHeader*>self.state_block.data).n_steps
 
     def reset(self):
-        """Go back to the state that a stream starts from."""
+        """Go back to the state that a stream starts from; StreamBusy if another thread is stepping it."""
         self._take()
         self.plan.start(self.state_block.data)
         sg_give(&self.busy)
 
     def fork(self):
-        """Make a second stream that goes on from here on its own."""
+        """Make a second stream that goes on from here on its own; StreamBusy as :meth:`step`."""
         cdef Stream other = Stream(self.model)
         self._take()
         memcpy(other.state_block.data, self.state_block.data, self.plan.state_bytes)
@@ -187,11 +200,9 @@ cdef class Stream:
         return other
 
     def snapshot(self):
-        """The whole state as bytes: versioned, checksummed, tied to the model.
+        """The whole state as bytes: versioned, checksummed, tied to the model; StreamBusy as :meth:`step`.
 
-        See Also
-        --------
-        Model.restore
+        :meth:`Model.restore <streamgru.Model.restore>` goes on from it, also in another process.
         """
         self._take()
         try:
@@ -216,7 +227,7 @@ cdef class Stream:
         cdef char* state = self.state_block.data
         cdef char* work = self.work.data
         cdef Py_ssize_t x_bytes = plan.n_in * plan.itemsize, y_bytes = plan.n_out * plan.itemsize
-        cdef Py_ssize_t n_steps = cnp.PyArray_DIM(rows, 0), i, row = 0, bad = -1
+        cdef Py_ssize_t n_steps = cnp.PyArray_DIM(rows, 0), row = 0, bad = -1
         cdef const char* x_data = <const char*>cnp.PyArray_DATA(rows)
         cdef char* y_data = <char*>cnp.PyArray_DATA(y)
         cdef int failed = 0
@@ -232,8 +243,7 @@ cdef class Stream:
                 raise refusal(plan, rows, row, bad)
             if gates is not None:
                 for row in range(n_steps):
-                    plan.load(x_data + row * x_bytes, work)
-                    failed = plan.step(state, work)
+                    failed = plan.load(x_data + row * x_bytes, work) >= 0 or plan.step(state, work) != 0
                     if failed:
                         break
                     memcpy(y_data + row * y_bytes, plan.output(work), y_bytes)
@@ -241,8 +251,8 @@ cdef class Stream:
             else:
                 with nogil:
                     for row in range(n_steps):
-                        plan.load(x_data + row * x_bytes, work)
-                        failed = plan.step(state, work)
+                        # Somebody may have written to X since the check.
+                        failed = plan.load(x_data + row * x_bytes, work) >= 0 or plan.step(state, work) != 0
                         if failed:
                             break
                         memcpy(y_data + row * y_bytes, plan.output(work), y_bytes)
@@ -270,7 +280,7 @@ cdef class Stream:
 
 
 def restored(model, blob, carry=False):
-    """A stream of *model* that goes on from a snapshot; see :meth:`Model.restore`."""
+    """A stream of *model* that goes on from a snapshot; see :meth:`Model.restore <streamgru.Model.restore>`."""
     cdef Stream stream = Stream(model)
     cdef bytes block = snapshot.unpack(model, blob, carry)
     memcpy(stream.state_block.data, <const char*>block, stream.plan.state_bytes)
@@ -281,4 +291,3 @@ cdef cnp.ndarray _array(Plan plan, char* base, place):
     """A view of place.size elements at place.offset of a block; the caller keeps the block alive."""
     cdef cnp.npy_intp size = place.size
     return cnp.PyArray_SimpleNewFromData(1, &size, plan.typenum, base + <Py_ssize_t>place.offset * plan.itemsize)
-

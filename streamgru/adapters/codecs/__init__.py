@@ -1,0 +1,1 @@
+"""Codecs: bytes -> rows, predictions -> bytes."""

@@ -1,0 +1,211 @@
+"""Comma-separated values, with or without a header.
+
+A first line in which any field is no number is a header: it may name ``id``, ``t``, ``seq``, ``start``,
+``end`` and ``reset``, and the features, by the model's names or, where it has none, in order. Without a
+header a line is the numbers of x. A header in gives a header out. An empty field is a missing value.
+"""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+import msgspec
+
+from streamgru.adapters.codecs.base import (
+    Codec,
+    Decoder,
+    Encoder,
+    LineDecoder,
+    Numbers,
+    Predictions,
+    Rows,
+    Signature,
+    printable,
+)
+from streamgru.adapters.codecs.ndjson import fields
+from streamgru.errors import RecordError
+
+CONTROL = ("id", "t", "seq", "start", "end", "reset")
+
+
+class CsvCodec(Codec):
+    """Comma-separated values."""
+
+    name = "csv"
+
+    def decoder(self) -> Decoder:
+        parser = _Parser(self.signature)
+        # A number may be cut short and still look like a number, so a torn last line cannot be trusted.
+        return LineDecoder(self.signature.max_record, parser.parse, trust_cut_end=False)
+
+    def encoder(self) -> Encoder:
+        return CsvEncoder(self.signature)
+
+
+class _Parser:
+    """The lines of one origin; remembers its header."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._n_in = signature.n_in
+        self._features = signature.features
+        self._columns: dict[str, int] | None = None  # control field -> column
+        self._order: list[int] = []  # columns of x
+        self._first = True
+
+    def parse(self, lines: list[bytes]) -> Rows:
+        errors: dict[int, RecordError] = {}
+        control: dict[str, list[Any]] = {name: [] for name in CONTROL}
+        x: list[Numbers] = []
+        kept: list[int] = []
+        for number, line in enumerate(lines):
+            if not line.strip():
+                continue
+            values: dict[str, Any] = {}
+            numbers: Numbers = [0.0] * self._n_in
+            try:
+                cells = _cells(line)
+                if self._first and self._is_header(cells):
+                    continue
+                numbers, values = self._record(cells)
+            except RecordError as error:
+                errors[len(x)] = error
+            self._first = False
+            x.append(numbers)
+            kept.append(number)
+            for name in CONTROL:
+                control[name].append(values.get(name))
+        rows = Rows(x, errors=errors, objects=None if self._columns is None else [True] * len(x), lines=kept)
+        for name, column in control.items():
+            if any(value not in (None, False) for value in column):
+                setattr(rows, "ids" if name == "id" else name, column)
+        if rows.ids is not None:
+            rows.ids = [id if id is not None else "" for id in rows.ids]
+        return rows
+
+    def _is_header(self, cells: list[str]) -> bool:
+        """Whether the first line names columns; if so, remember which."""
+        if all(_is_number(cell) for cell in cells):
+            return False
+        named = {cell.strip(): i for i, cell in enumerate(cells)}
+        order = [i for name, i in named.items() if name not in CONTROL]
+        if self._features and set(self._features) <= set(named):
+            order = [named[name] for name in self._features]
+        if len(named) != len(cells) or len(order) != self._n_in:
+            wanted = ", ".join(self._features) or f"{self._n_in} columns for x"
+            raise RecordError(f"header: expected {wanted}, besides any of {', '.join(CONTROL)}; got {', '.join(cells)}")
+        self._first = False
+        self._columns = {name: i for name, i in named.items() if name in CONTROL}
+        self._order = order
+        self._n_cells = len(cells)
+        return True
+
+    def _record(self, cells: list[str]) -> tuple[Numbers, dict[str, Any]]:
+        if self._columns is None:
+            if len(cells) != self._n_in:
+                raise RecordError(f"expected {self._n_in} numbers, got {len(cells)} fields")
+            return [_number(cell) for cell in cells], {}
+        if len(cells) != self._n_cells:
+            raise RecordError(f"expected {self._n_cells} fields as in the header, got {len(cells)}")
+        values: dict[str, Any] = {}
+        for name, i in self._columns.items():
+            cell = cells[i].strip()
+            if name == "id":
+                values[name] = cell
+            elif name in ("t", "seq"):
+                values[name] = _clock(name, cell)
+            else:
+                values[name] = _flag(name, cell)
+        return [_number(cells[i]) for i in self._order], values
+
+
+class CsvEncoder(Encoder):
+    """Predictions as lines; the header goes out before the first line of an origin that had one."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._signature = signature
+        self._header: list[str] | None = None
+
+    def encode(self, predictions: Predictions) -> list[bytes]:
+        lines = []
+        for i, row in enumerate(printable(predictions.y)):
+            if predictions.objects is None:
+                cells: list[Any] = [f"error: {predictions.errors[i]}"] if i in predictions.errors else row
+                lines.append(_line(cells))
+                continue
+            record = {
+                "id": predictions.ids[i] if predictions.ids else "",
+                "t": predictions.t[i] if predictions.t else None,
+                "seq": predictions.seq[i] if predictions.seq else None,
+            } | _flat(row, self._signature)
+            error = predictions.errors.get(i)
+            if error is not None:
+                record |= dict.fromkeys(_flat(row, self._signature), "")
+            head = b""
+            if self._header is None:
+                self._header = [*record, "error"]
+                head = _line(self._header)
+            lines.append(head + _line([*record.values(), error]))
+        return lines
+
+
+def _flat(row: list[float], signature: Signature) -> dict[str, Any]:
+    """One cell per number: ``y0, y1 ...``, or ``name`` or ``name.label`` of named outputs, and the label."""
+    if not signature.outputs:
+        return {f"y{i}": value for i, value in enumerate(row)}
+    flat: dict[str, Any] = {}
+    named = fields(row, signature.outputs)
+    for output in signature.outputs:
+        part = named.pop(output.name)
+        if isinstance(part, list):
+            keys = output.labels or range(len(part))
+            flat |= {f"{output.name}.{key}": value for key, value in zip(keys, part, strict=True)}
+        else:
+            flat[output.name] = part
+    return flat | named
+
+
+def _cells(line: bytes) -> list[str]:
+    try:
+        return next(csv.reader([line.decode("utf-8").strip("\r\n")], strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RecordError(f"expected comma-separated values in UTF-8: {error}") from None
+
+
+def _number(cell: str) -> float | None:
+    cell = cell.strip()
+    if not cell:
+        return None
+    if not _is_number(cell):
+        raise RecordError(f"expected a number, got {cell[:40]!r}")
+    return float(cell)
+
+
+def _is_number(cell: str) -> bool:
+    cell = cell.strip()
+    try:
+        float(cell or 0)
+    except ValueError:
+        return False
+    return "_" not in cell  # Python's own digit separator
+
+
+def _clock(name: str, cell: str) -> float | int | None:
+    try:
+        return None if not cell else float(cell) if name == "t" else int(cell)
+    except ValueError:
+        raise RecordError(f"{name}: expected a number, got {cell[:40]!r}") from None
+
+
+def _flag(name: str, cell: str) -> bool:
+    if cell.lower() not in ("", "0", "1", "true", "false"):
+        raise RecordError(f"{name}: expected true or false, got {cell[:40]!r}")
+    return cell.lower() in ("1", "true")
+
+
+def _line(cells: list[Any]) -> bytes:
+    texts = []
+    for cell in cells:
+        text = "" if cell is None else cell if isinstance(cell, str) else msgspec.json.encode(cell).decode()
+        texts.append('"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text)
+    return ",".join(texts).encode() + b"\n"

@@ -1,0 +1,113 @@
+"""``file:PATH``: a file, a named pipe or a device, read or written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from streamgru.adapters.contract import Batch, Item, Sink, Source, Token
+from streamgru.adapters.descriptors import Descriptor
+from streamgru.adapters.options import Options, option
+from streamgru.errors import AdapterError, EndOfStream, OptionError
+
+CODECS = {".csv": "csv", ".raw": "raw", ".f32": "raw"}
+
+
+class FileSourceOptions(Options):
+    """Options of a ``file:`` source."""
+
+
+class FileSinkOptions(Options):
+    """Options of a ``file:`` sink."""
+
+    mode: Annotated[
+        Literal["write", "append", "new"], option("Replace the file, write behind its end, or refuse if it exists.")
+    ] = "write"
+
+
+class FileSource(Source[FileSourceOptions]):
+    """A file, from its beginning to its end. The codec follows from .csv, .raw or .f32."""
+
+    options_type = FileSourceOptions
+    on_error = "fail"
+
+    def __init__(self, rest: str, options: FileSourceOptions) -> None:
+        if not rest:
+            raise OptionError("file: expected a path after the colon, got nothing")
+        super().__init__(rest, options)
+        self._input: Descriptor | None = None
+        self._position = 0
+        self._ended = False
+
+    def default_codec(self) -> str:
+        return CODECS.get(Path(self.rest).suffix.lower(), self.codec)
+
+    async def open(self) -> None:
+        await self.close()
+        # Opening a named pipe for reading would block until somebody writes to it; waiting is read's business.
+        self._input = _open(self.rest, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        self._position, self._ended = 0, False
+
+    async def read(self) -> Batch:
+        if self._input is None or self._ended:
+            raise EndOfStream(f"file:{self.rest} is at its end")
+        try:
+            data = await self._input.read()
+        except OSError as error:
+            raise AdapterError(f"file:{self.rest}: {error.strerror}") from None
+        self._position += len(data)
+        self._ended = not data
+        return Batch(self.rest, data, Token(self.rest, self._position), "" if data else "clean")
+
+    async def close(self) -> None:
+        _close(self._input)
+        self._input = None
+
+
+class FileSink(Sink[FileSinkOptions]):
+    """A file that predictions are written to."""
+
+    options_type = FileSinkOptions
+
+    def default_codec(self) -> str:
+        return CODECS.get(Path(self.rest).suffix.lower(), "")
+
+    def __init__(self, rest: str, options: FileSinkOptions) -> None:
+        if not rest:
+            raise OptionError("file: expected a path after the colon, got nothing")
+        super().__init__(rest, options)
+        self._output: Descriptor | None = None
+
+    async def open(self) -> None:
+        await self.close()
+        flag = {"write": os.O_TRUNC, "append": os.O_APPEND, "new": os.O_EXCL}[self.options.mode]
+        self._output = _open(self.rest, os.O_WRONLY | os.O_CREAT | flag)
+
+    async def write(self, items: list[Item]) -> None:
+        if self._output is None:
+            raise AdapterError(f"file:{self.rest}: written to before it was opened")
+        try:
+            await self._output.write(b"".join(item.data for item in items))
+        except OSError as error:
+            raise AdapterError(f"file:{self.rest}: {error.strerror}") from None
+
+    async def flush(self) -> None:
+        pass  # nothing is held back
+
+    async def close(self) -> None:
+        _close(self._output)
+        self._output = None
+
+
+def _open(path: str, flags: int) -> Descriptor:
+    try:
+        return Descriptor(os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666))
+    except OSError as error:
+        raise AdapterError(f"file:{path}: {error.strerror}") from None
+
+
+def _close(descriptor: Descriptor | None) -> None:
+    if descriptor is not None:
+        descriptor.wake()
+        os.close(descriptor.fd)

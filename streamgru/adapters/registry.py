@@ -1,0 +1,91 @@
+"""Adapters and codecs by name, through entry points; ours are found the same way as anybody's."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any, NamedTuple
+
+from streamgru.adapters.contract import Sink, Source
+from streamgru.adapters.options import convert
+from streamgru.adapters.uri import parse
+from streamgru.errors import AdapterError, OptionError
+
+GROUPS = ("sources", "sinks", "codecs", "transforms", "formats")
+
+
+class Found(NamedTuple):
+    """One entry point: what it offers, by which distribution, and, once loaded, the thing or the fault."""
+
+    group: str
+    name: str
+    distribution: str
+    version: str
+    thing: Any
+    fault: str
+
+
+def make_source(text: str) -> Source[Any]:
+    """Construct the source of a URI; nothing is opened.
+
+    Raises
+    ------
+    OptionError
+        If the scheme is unknown or an option cannot be right.
+    """
+    uri = parse(text, "stdin")
+    made: Source[Any] = _make("sources", uri)
+    return made
+
+
+def make_sink(text: str) -> Sink[Any]:
+    """Construct the sink of a URI; nothing is opened. Errors as :func:`make_source`."""
+    uri = parse(text, "stdout")
+    made: Sink[Any] = _make("sinks", uri)
+    return made
+
+
+def lookup(group: str, name: str, what: str) -> Any:
+    """Load the entry point *name* of a group; *what* names it in the error.
+
+    Raises
+    ------
+    OptionError
+        If nothing of that name is installed.
+    AdapterError
+        If it is installed but broken.
+    """
+    points = {point.name: point for point in _points(group)}
+    if name not in points:
+        other = "sinks" if group == "sources" else "sources"
+        hint = f" ({name} is one of the {other})" if any(point.name == name for point in _points(other)) else ""
+        raise OptionError(
+            f"{what}: nothing installed offers {name!r} among the {group}{hint}; there are: {', '.join(sorted(points))}"
+        )
+    try:
+        return points[name].load()
+    except Exception as error:  # a plugin may fail in any way; it must not take us along
+        raise AdapterError(f"{what}: the plugin behind {name!r} is broken: {type(error).__name__}: {error}") from error
+
+
+def survey() -> list[Found]:
+    """Everything that is installed, loaded to see whether it works."""
+    found = []
+    for group in GROUPS:
+        for point in sorted(_points(group), key=lambda point: point.name):
+            thing, fault = None, ""
+            try:
+                thing = point.load()
+            except Exception as error:
+                fault = f"{type(error).__name__}: {error}"
+            distribution, version = (point.dist.name, point.dist.version) if point.dist else ("?", "?")
+            found.append(Found(group, point.name, distribution, version, thing, fault))
+    return found
+
+
+def _points(group: str) -> list[importlib.metadata.EntryPoint]:
+    return list(importlib.metadata.entry_points(group=f"streamgru.{group}"))
+
+
+def _make(group: str, uri: Any) -> Any:
+    cls = lookup(group, uri.scheme, uri.text)
+    return cls(uri.rest, convert(cls.options_type, uri.options, uri.text))

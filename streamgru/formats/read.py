@@ -1,0 +1,101 @@
+"""Bytes of any known format -> spec + tensors. What a file is, its contents decide, never its name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from streamgru.errors import FormatError, UnsupportedError
+from streamgru.formats import native, safetensors_file, torch
+from streamgru.formats.files import read_bytes
+from streamgru.formats.safetensors_file import Tensors
+from streamgru.model.spec import Spec, from_json, from_toml
+
+MAX_SPEC_BYTES = 1 << 20
+
+TORCH_ADVICE = (
+    "It may hold code, so it is not opened. Where the model was trained, save it with "
+    "safetensors.torch.save_file(model.state_dict(), path), or call streamgru.from_torch(model)."
+)
+KERAS_ADVICE = "This version does not read it; save its weights as .safetensors, and give a spec with spec=."
+
+
+@dataclass(frozen=True)
+class Found:
+    """A network found in a file; *findings* are lines for people: what became what, and why."""
+
+    spec: Spec
+    tensors: Tensors
+    findings: tuple[str, ...]
+
+
+def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str] | None = None) -> Found:
+    """Read a network.
+
+    Parameters
+    ----------
+    src : str, path-like or bytes
+        A path, or the bytes of the file themselves.
+    spec : Spec, str or path-like, optional
+        What the network is, or a TOML or JSON file that tells it; needed where the file does not tell.
+
+    Raises
+    ------
+    FormatError, SpecError, UnsupportedError
+        Nothing in the file is ever executed to find out.
+    """
+    data, where = (src, "the bytes") if isinstance(src, bytes) else (read_bytes(src), str(src))
+    if not safetensors_file.looks_like(data):
+        raise _foreign(data, where)
+    tensors, metadata = safetensors_file.parse(data, where)
+    if spec is not None:
+        given = native.checked(spec) if isinstance(spec, Spec) else read_spec(spec)
+        return Found(given, *torch.map_tensors(given, tensors))
+    if native.KEY in metadata:
+        return Found(from_json(metadata[native.KEY]), tensors, (f"{where}: a native file",))
+    guessed, tensors, findings = torch.find(tensors, where)
+    return Found(native.checked(guessed), tensors, findings)
+
+
+def read_spec(path: str | os.PathLike[str]) -> Spec:
+    """Read a spec from a TOML or a JSON file."""
+    text = read_bytes(path, MAX_SPEC_BYTES)
+    return from_json(text) if text.lstrip().startswith(b"{") else from_toml(text)
+
+
+def _foreign(data: bytes, where: str) -> FormatError | UnsupportedError:
+    """The error that tells what a file is that cannot be read, and what to do instead."""
+    kind, advice = _recognise(data)
+    if kind:
+        return UnsupportedError(f"{where}: this is {kind}; expected a .safetensors file. {advice}")
+    return FormatError(f"{where}: expected a .safetensors file, got {len(data)} bytes that begin with {data[:8]!r}")
+
+
+def _recognise(data: bytes) -> tuple[str, str]:
+    if data.startswith(b"PK\x03\x04"):
+        # The names of the members stand in the headers at both ends; no need to open the archive.
+        ends = data[:65_536] + data[-65_536:]
+        if b"data.pkl" in ends:
+            return "a PyTorch checkpoint (a zip with a pickle in it)", TORCH_ADVICE
+        if b"config.json" in ends:
+            return "a Keras model (.keras)", KERAS_ADVICE
+        if b".npy" in ends:
+            return "a NumPy archive (.npz)", "Save it with safetensors.numpy.save_file(dict(arrays), path)."
+        return "a zip archive", "Unpack it."
+    if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "a pickle, perhaps an old PyTorch checkpoint", TORCH_ADVICE
+    for magic, at, kind, advice in MAGIC:
+        if data[at : at + len(magic)] == magic:
+            return kind, advice
+    if data[:1] == b"\x08" and b"onnx" in (data[:4096] + data[-4096:]).lower():  # protobuf has no magic
+        return "probably an ONNX model", "This version does not read it; save the weights it was made from."
+    return "", ""
+
+
+MAGIC = (
+    (b"\x89HDF\r\n\x1a\n", 0, "an HDF5 file (Keras .h5)", KERAS_ADVICE),
+    (b"TFL3", 4, "a TensorFlow Lite model", "Load the model that it was converted from."),
+    (b"GGUF", 0, "a GGUF file", "It holds language models, not GRUs."),
+    (b"\x93NUMPY", 0, "one NumPy array (.npy)", "A network needs several, with names, in a .safetensors file."),
+    (b"version https://git-lfs", 0, "a pointer of Git LFS, not the file itself", "Fetch it with: git lfs pull"),
+)  # fmt: skip

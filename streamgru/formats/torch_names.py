@@ -1,0 +1,148 @@
+"""The names and shapes of a PyTorch ``state_dict``, sorted by the module they belong to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from streamgru.errors import SpecError, UnsupportedError
+from streamgru.formats.safetensors_file import Tensors
+from streamgru.model import spec as s
+from streamgru.model.layout import tensor_shapes
+
+GRU_LEAF = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(\d{1,3}))?")
+UNNAMED = "gru"  # what a GRU without a name is called
+COUNTER = "num_batches_tracked"  # of a BatchNorm; means nothing after the training
+
+Kind = Literal["gru", "linear", "table", "norm", "unknown"]
+
+
+@dataclass
+class Part:
+    """One module: its tensors by native name, the layers that they make, and its sizes.
+
+    A *table* is a matrix without a bias: an Embedding, or a Linear made with ``bias=False``.
+    """
+
+    prefix: str
+    kind: Kind
+    n_in: int = 0
+    n_out: int = 0
+    vocab: int = 0  # of an Embedding
+    first: str = ""  # one of its tensors
+    layers: tuple[s.AnyLayer, ...] = ()
+    sources: dict[str, str] = field(default_factory=dict)  # native name -> name in the file
+
+    @property
+    def title(self) -> str:
+        """What a message calls it: a module without a name, or of no known kind, goes by a tensor."""
+        return self.prefix if self.prefix and self.kind != "unknown" else self.first
+
+
+def parts(tensors: Tensors, where: str) -> list[Part]:
+    """Group the tensors of a ``state_dict`` into modules, in the natural order of their names.
+
+    Raises
+    ------
+    SpecError, UnsupportedError
+        If a module is not what its names promise, or is a recurrent one that is no GRU.
+    """
+    groups: dict[tuple[str, bool], dict[str, str]] = {}
+    for name in sorted(tensors, key=_natural):
+        prefix, _, leaf = name.rpartition(".")
+        if leaf != COUNTER:
+            groups.setdefault((prefix, bool(GRU_LEAF.fullmatch(leaf))), {})[leaf] = name
+    refuse_reverse(tensors, where)
+    return [_part(prefix, is_gru, leaves, tensors, where) for (prefix, is_gru), leaves in groups.items()]
+
+
+def refuse_reverse(tensors: Tensors, where: str) -> None:
+    """Refuse the second direction of a bidirectional GRU: it begins at the end, which a stream has not seen."""
+    for name in tensors:
+        if re.search(r"weight_ih_l\d+_reverse$", name):
+            raise UnsupportedError(
+                f"{where}: {name!r} is of a bidirectional layer, which needs the end of the sequence before its "
+                "start; expected GRU layers of one direction"
+            )
+
+
+def candidates(layer: s.AnyLayer, key: str) -> Iterator[str]:
+    """The names under which a file may have tensor *key* of *layer*: the native one, then PyTorch's."""
+    yield f"{layer.name}.{key}"
+    if isinstance(layer, s.Gru):
+        module, _, index = layer.name.rpartition(".")
+        if module and index.isdecimal():
+            yield f"{module}.{key}_l{index}"
+        yield f"{layer.name}.{key}_l0"
+        if module == UNNAMED and index.isdecimal():
+            yield f"{key}_l{index}"
+        if layer.name == UNNAMED:
+            yield f"{key}_l0"
+            yield key
+    elif isinstance(layer, s.BatchNorm) and key in ("mean", "var"):
+        yield f"{layer.name}.running_{key}"
+
+
+def sources(layers: tuple[s.AnyLayer, ...], names: set[str]) -> dict[str, str]:
+    """Where the tensors of the layers are in a file that has *names*: native name -> name in the file."""
+    found = {}
+    for layer in layers:
+        for key in tensor_shapes(layer, 1, 1):
+            for name in candidates(layer, key):
+                if name in names:
+                    found[f"{layer.name}.{key}"] = name
+                    break
+    return found
+
+
+def _part(prefix: str, is_gru: bool, leaves: dict[str, str], tensors: Tensors, where: str) -> Part:
+    shapes = {leaf: tensors[name].shape for leaf, name in leaves.items()}
+    weight = shapes.get("weight", ())
+    if is_gru:
+        part = _gru(prefix, shapes, where)
+    elif set(leaves) <= {"weight", "bias"} and len(weight) == 2:
+        kind: Kind = "linear" if "bias" in leaves else "table"
+        part = Part(prefix, kind, weight[1], weight[0])
+        part.layers = (s.Dense(name=prefix or "head", n_out=weight[0]),)
+    elif {"running_mean", "running_var"} <= set(leaves) <= {"running_mean", "running_var", "weight", "bias"}:
+        size = shapes["running_mean"][0] if shapes["running_mean"] else 0
+        part = Part(prefix, "norm", size, size, layers=(s.BatchNorm(name=prefix or "norm"),))
+    elif set(leaves) <= {"weight", "bias"} and len(weight) == 1:
+        part = Part(prefix, "norm", weight[0], weight[0], layers=(s.LayerNorm(name=prefix or "norm"),))
+    else:
+        part = Part(prefix, "unknown")
+    part.first = next(iter(leaves.values()))
+    part.sources = sources(part.layers, set(leaves.values()))
+    if set(part.sources.values()) != set(leaves.values()):
+        part.kind = "unknown"
+    return part
+
+
+def _gru(prefix: str, shapes: dict[str, tuple[int, ...]], where: str) -> Part:
+    """An nn.GRU of any depth, or an nn.GRUCell."""
+    found = [match for match in map(GRU_LEAF.fullmatch, shapes) if match and match[1] == "weight_hh"]
+    indices = sorted(int(match[2]) for match in found if match[2])
+    name = prefix or UNNAMED
+    if indices != list(range(len(indices))) or not found:
+        names = sorted(shapes)[:9]
+        raise SpecError(f"{where}: module {prefix!r}: expected weight_hh_l0 and on without gaps, got {names}")
+    layers = []
+    for suffix in [f"_l{index}" for index in indices] or [""]:
+        w, u = shapes.get(f"weight_ih{suffix}", ()), shapes[f"weight_hh{suffix}"]
+        if len(w) != 2 or len(u) != 2 or u[1] == 0 or w[0] != u[0]:
+            raise SpecError(f"{where}: module {prefix!r}: expected weight_ih, weight_hh of 3*n_hid rows, got {w}, {u}")
+        if u[0] != 3 * u[1]:
+            kind = {1: "a plain RNN", 4: "an LSTM"}.get(u[0] // u[1], "no GRU")
+            raise UnsupportedError(
+                f"{where}: module {prefix!r} is {kind}: expected weight_hh of shape ({3 * u[1]}, {u[1]}), got {u}"
+            )
+        layers.append(s.Gru(name=name + suffix.replace("_l", "."), n_hid=u[1]))
+    n_in = shapes["weight_ih_l0" if indices else "weight_ih"][1]
+    return Part(prefix, "gru", n_in, layers[-1].n_hid, layers=tuple(layers))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort key by which rnn.10 comes after rnn.9."""
+    return [(int(word), "") if word.isdecimal() else (-1, word) for word in re.split(r"(\d+)", name)]

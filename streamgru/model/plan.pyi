@@ -1,0 +1,68 @@
+"""A program compiled to a flat list of operations over one scratch block.
+
+Compiling happens once; running touches no Python object. Every running party brings a state block
+and a scratch block of its own, so one plan serves any number of threads.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamgru.model.layout import Layout
+from streamgru.model.spec import BatchNorm, Program
+
+FUNCTIONS: dict[str, tuple[int, float, float]]
+
+class Plan:
+    """Compiled from a :class:`~streamgru.model.spec.Program` and its tensors.
+
+    Parameters
+    ----------
+    program : Program
+    tensors : dict of str to ndarray
+        Named ``<layer>.<tensor>``. Arrays of the right dtype and layout are used as they are.
+    dtype : {"float32", "float64"}
+
+    Raises
+    ------
+    SpecError
+        If they do not fit.
+
+    Notes
+    -----
+    Thread-safety: immutable once made.
+    """
+    def __init__(
+        self,
+        program: Program,
+        tensors: dict[str, NDArray[Any]],
+        dtype: np.dtype[Any] | Literal["float32", "float64"],
+    ) -> None: ...
+    @property
+    def n_in(self) -> int: ...
+    @property
+    def n_out(self) -> int: ...
+    @property
+    def n_macs(self) -> int: ...
+    @property
+    def state_bytes(self) -> int: ...
+    @property
+    def work_bytes(self) -> int: ...
+    @property
+    def itemsize(self) -> int: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def inputs(self) -> dict[str, int]: ...
+
+def fold_batchnorm(layer: BatchNorm, tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
+    """The scale and the bias, float64 (n_in,), that do what a batch normalisation does at inference.
+
+    Raises
+    ------
+    SpecError
+        If a variance is negative.
+    """

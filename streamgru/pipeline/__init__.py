@@ -1,0 +1,1 @@
+"""From records to predictions: the engine, and the pipeline that feeds it."""

@@ -1,0 +1,312 @@
+"""The engine: batches in, items out. It keeps the streams; it knows nothing of transports."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamgru.adapters.codecs.base import Codec, Decoder, Encoder, Named, Predictions, Rows, Signature
+from streamgru.adapters.contract import Batch, Item, Outcome
+from streamgru.errors import PoolFull, RecordError
+from streamgru.pipeline.emit import make_emit
+from streamgru.stream.model import Model
+from streamgru.stream.pool import Handle
+
+OnError = Literal["fail", "skip", "report"]
+
+
+@dataclass
+class Counts:
+    """What has happened so far."""
+
+    records: int = 0
+    predictions: int = 0
+    errors: int = 0
+    streams: int = 0
+
+
+@dataclass
+class Taken:
+    """What became of a batch: what to send, how to acknowledge, and the error that ends the run."""
+
+    items: list[Item] = field(default_factory=list)
+    outcome: Outcome = Outcome.DONE
+    failure: RecordError | None = None
+
+
+@dataclass
+class _Held:
+    """The last prediction of a stream, kept for ``--emit last``."""
+
+    origin: str
+    rows: Rows
+    row: int
+    y: NDArray[np.floating[Any]]  # (n_out,)
+
+
+class Engine:
+    """Steps the streams of one model with the records of any number of origins.
+
+    Parameters
+    ----------
+    model : Model
+    codec_in, codec_out : Codec
+    emit : str
+        See :func:`streamgru.pipeline.emit.make_emit`.
+    on_error : {"fail", "skip", "report"}
+        What a bad record does: end the run, nothing, or become an error record.
+    max_streams : int
+        Streams that may be open at a time; a record that would open one more is refused.
+    single : bool
+        Whether every prediction becomes an item of its own (a sink of messages).
+    shared : bool
+        Whether all origins write to one place (any sink but ``reply:``).
+    """
+
+    def __init__(
+        self, model: Model, codec_in: Codec, codec_out: Codec, *,
+        emit: str = "every", on_error: OnError = "report", max_streams: int = 65_536,
+        single: bool = False, shared: bool = True,
+    ) -> None:
+        self.counts = Counts()
+        self._model = model
+        self._pool = model.pool(max_streams)
+        self._codec_in, self._codec_out = codec_in, codec_out
+        outputs = codec_out.signature.outputs
+        first = next((output for output in outputs if output.labels), outputs[0] if outputs else None)
+        self._emit = make_emit(emit, slice(first.start, first.stop) if first else slice(None))
+        self._on_error = on_error
+        self._single, self._shared = single, shared
+        self._decoders: dict[str, Decoder] = {}
+        self._encoders: dict[str, Encoder] = {}
+        self._held: dict[int, _Held] = {}
+
+    def take(self, batch: Batch, whole: bool) -> Taken:
+        """Step what a batch brings; *whole* tells that it is a whole message."""
+        decoder = self._decoders.get(batch.origin) or self._codec_in.decoder()
+        taken = Taken()
+        if not whole:
+            self._decoders[batch.origin] = decoder
+        if batch.data:
+            self._rows(batch.origin, decoder.feed(batch.data), taken)
+        if (whole or batch.end) and taken.failure is None:
+            self._rows(batch.origin, decoder.finish(batch.end == "cut"), taken)
+        if batch.end:
+            self._end(batch.origin, taken)
+        return taken
+
+    def finish(self) -> list[Item]:
+        """Everything has ended: what was still held back."""
+        taken = Taken()
+        for handle in list(self._held):
+            self._release(handle, taken)
+        return taken.items
+
+    def _rows(self, origin: str, rows: Rows, taken: Taken) -> None:
+        """Step rows of one origin, and encode what goes out."""
+        if not len(rows):
+            return
+        refused = dict(rows.errors)
+        x = self._matrix(rows, refused)
+        failing = self._on_error == "fail"
+        n_rows = min(refused) if failing and refused else len(rows)  # what comes before an error is still answered
+        y = np.zeros((n_rows, self._model.n_out), self._model.dtype)
+        chosen = np.zeros(n_rows, bool)
+        for segment in _segments(rows, n_rows):
+            self._segment(origin, rows, x, segment, refused, y, chosen)
+        self.counts.records += len(rows)
+        self.counts.errors += len(refused)
+        self.counts.streams = len(self._pool)
+        if refused and failing:
+            first = min(refused)
+            taken.failure = RecordError(f"{origin}: {refused[first]}")
+            chosen[first:] = False
+        elif len(refused) == len(rows):
+            taken.outcome = Outcome.SKIPPED if self._on_error == "skip" else Outcome.REFUSED
+        self.counts.predictions += int(chosen.sum())
+        if self._on_error == "report":
+            chosen[list(refused)] = True
+        self._send(origin, rows, y, chosen, refused, taken)
+
+    def _segment(
+        self, origin: str, rows: Rows, x: NDArray[np.floating[Any]], segment: range, refused: dict[int, RecordError],
+        y: NDArray[np.floating[Any]], chosen: NDArray[np.bool_],
+    ) -> None:
+        """Step rows of which only the first may restart its stream and only the last may end it."""
+        handles = self._handles(origin, rows, segment, refused)
+        valid = np.array([i for i in segment if i not in refused], np.intp)
+        if not valid.size:
+            return
+        steps = handles[valid - segment.start]
+        first, last = segment.start, segment.stop - 1
+        if valid[0] == first and _flag(rows.start, first) | _flag(rows.reset, first):
+            self._pool.reset(Handle(steps[0]))
+        status = np.zeros(valid.size, np.uint8)
+        y[valid] = self._pool.step(
+            steps, x[valid], status=status, t=_clock(rows.t, valid, np.nan), seq=_clock(rows.seq, valid, -1)
+        )
+        for k in np.flatnonzero(status):
+            refused[int(valid[k])] = RecordError("the new state would not be finite; the state is as it was before")
+        ends = bool(valid[-1] == last and _flag(rows.end, last))
+        self._choose(origin, rows, valid[status == 0], steps[status == 0], y, chosen, ends)
+        if ends:
+            self._close(int(steps[-1]))
+
+    def _choose(
+        self, origin: str, rows: Rows, valid: NDArray[np.intp], handles: NDArray[np.uint64],
+        y: NDArray[np.floating[Any]], chosen: NDArray[np.bool_], ends: bool,
+    ) -> None:
+        """Mark the rows whose predictions go out."""
+        if self._emit.everything:
+            chosen[valid] = True
+            return
+        for k, (i, handle) in enumerate(zip(valid.tolist(), handles.tolist(), strict=True)):
+            chosen[i] = self._emit.choose(handle, y[i], ends and k == len(valid) - 1)
+            if self._emit.holds_last:
+                self._held[handle] = _Held(origin, rows, i, y[i].copy())
+
+    def _matrix(self, rows: Rows, refused: dict[int, RecordError]) -> NDArray[np.floating[Any]]:
+        """x of all rows in the model's dtype; rows that a step would not take are refused here, with the reason."""
+        wide = np.asarray(rows.x, np.float64).reshape(-1, self._model.n_in)  # a missing value becomes NaN
+        with np.errstate(over="ignore"):
+            x = wide.astype(self._model.dtype)
+        bad = ~np.isfinite(x)
+        for token in self._model.plan.layout.tokens:
+            column = x[:, token.index]
+            bad[:, token.index] |= (column < 0) | (column >= token.vocab) | (column != np.floor(column))
+        for i in np.flatnonzero(bad.any(1)).tolist():
+            if i not in refused:
+                refused[i] = RecordError(self._reason(rows, wide, i, int(bad[i].argmax())))
+        return x
+
+    def _reason(self, rows: Rows, wide: NDArray[np.floating[Any]], i: int, k: int) -> str:
+        value = rows.x[i][k]
+        if value is None:
+            return f"x[{k}]: expected a number, got none (this version has no policy for missing values)"
+        if not np.isfinite(wide[i, k]):
+            return f"x[{k}]: expected a finite number, got {value}"
+        for token in self._model.plan.layout.tokens:
+            if token.index == k:
+                return f"x[{k}]: expected a token of {token.name!r}, an integer in [0, {token.vocab}), got {value:g}"
+        return f"x[{k}]: {value:g} is too large for {self._model.dtype}"
+
+    def _handles(
+        self, origin: str, rows: Rows, segment: range, refused: dict[int, RecordError]
+    ) -> NDArray[np.uint64]:
+        """The stream of each row, opened where it is new."""
+        handles = np.zeros(len(segment), np.uint64)
+        if rows.ids is None:
+            handles[:] = self._handle(origin.encode(), segment.start, refused)
+            if not handles[0]:
+                refused.update({i: refused[segment.start] for i in segment if i not in refused})
+            return handles
+        for k, i in enumerate(segment):
+            if i not in refused:
+                # A record without an id belongs to its origin; as bytes it can be nobody's id.
+                handles[k] = self._handle(rows.ids[i] if rows.ids[i] != "" else origin.encode(), i, refused)
+        return handles
+
+    def _handle(self, id: str | int | bytes, i: int, refused: dict[int, RecordError]) -> int:
+        """The stream *id*, opened if it is new; 0, with row *i* refused, if the pool is full."""
+        try:
+            return self._pool.handle(id) if id in self._pool else self._pool.open(id)
+        except PoolFull as error:
+            refused.setdefault(i, RecordError(str(error)))
+            return 0
+
+    def _send(
+        self, origin: str, rows: Rows, y: NDArray[np.floating[Any]], chosen: NDArray[np.bool_],
+        refused: dict[int, RecordError], taken: Taken,
+    ) -> None:
+        """Encode the chosen rows."""
+        index = np.flatnonzero(chosen)
+        if not index.size:
+            return
+        picked = index.tolist()
+        errors = {k: str(refused[i]) for k, i in enumerate(picked) if i in refused} if refused else {}
+        self._encode(origin, _predictions(rows, picked, y[index], errors), taken)
+
+    def _encode(self, origin: str, predictions: Predictions, taken: Taken) -> None:
+        key = "" if self._shared else origin
+        if key not in self._encoders:
+            self._encoders[key] = self._codec_out.encoder()
+        pieces = self._encoders[key].encode(predictions)
+        if not self._single:
+            taken.items.append(Item(origin, "", b"".join(pieces)))
+            return
+        ids = predictions.ids or [""] * len(pieces)
+        strip = self._codec_out.framing == "lines"
+        for id, piece in zip(ids, pieces, strict=True):
+            taken.items.append(Item(origin, id, piece.rstrip(b"\n") if strip else piece))
+
+    def _end(self, origin: str, taken: Taken) -> None:
+        """An origin has ended, and with it the stream of its records without an id."""
+        self._decoders.pop(origin, None)
+        id = origin.encode()
+        if id in self._pool:
+            handle = int(self._pool.handle(id))
+            self._release(handle, taken)
+            self._close(handle)
+        if not self._shared:
+            self._encoders.pop(origin, None)
+        self.counts.streams = len(self._pool)
+
+    def _release(self, handle: int, taken: Taken) -> None:
+        """Send the last prediction of a stream, if it was held back."""
+        held = self._held.pop(handle, None)
+        if held is not None:
+            self.counts.predictions += 1
+            self._encode(held.origin, _predictions(held.rows, [held.row], held.y[np.newaxis], {}), taken)
+
+    def _close(self, handle: int) -> None:
+        self._pool.close(Handle(handle))
+        self._emit.forget(handle)
+        self._held.pop(handle, None)
+
+
+def signature(model: Model) -> Signature:
+    """What codecs must know about a model."""
+    program = model.spec.main
+    features = tuple(name for item in program.inputs for name in (item.features or ()))
+    outputs = tuple(
+        Named(item.name, item.start, item.stop or model.n_out, item.factor, item.offset, item.labels)
+        for item in program.outputs
+    )
+    return Signature(model.n_in, model.n_out, features if len(features) == model.n_in else (), outputs)
+
+
+def _segments(rows: Rows, n_rows: int) -> Iterator[range]:
+    """Cut before every row that restarts its stream and behind every row that ends one."""
+    cuts = {0, n_rows}
+    for i in range(n_rows) if rows.start or rows.reset or rows.end else ():
+        if _flag(rows.start, i) or _flag(rows.reset, i):
+            cuts.add(i)
+        if _flag(rows.end, i):
+            cuts.add(i + 1)
+    ordered = sorted(cuts)
+    yield from (range(a, b) for a, b in itertools.pairwise(ordered))
+
+
+def _flag(column: list[bool] | None, i: int) -> bool:
+    return bool(column and column[i])
+
+
+def _clock(column: list[Any] | None, index: NDArray[np.intp], missing: float) -> NDArray[Any] | None:
+    """The times or numbers of some rows, with *missing* where a record has none."""
+    if column is None:
+        return None
+    return np.array([missing if column[i] is None else column[i] for i in index.tolist()])
+
+
+def _predictions(rows: Rows, picked: list[int], y: NDArray[np.floating[Any]], errors: dict[int, str]) -> Predictions:
+    """The columns of some rows, beside their outputs."""
+
+    def pick(column: list[Any] | None) -> list[Any] | None:
+        return None if column is None else [column[i] for i in picked]
+
+    return Predictions(y, pick(rows.ids), pick(rows.t), pick(rows.seq), errors, pick(rows.objects))

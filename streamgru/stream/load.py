@@ -1,0 +1,108 @@
+"""From a file, or from a PyTorch module, to a Model."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from streamgru.errors import UnsupportedError
+from streamgru.formats.native import checked
+from streamgru.formats.read import read, read_spec
+from streamgru.formats.torch import map_tensors
+from streamgru.formats.torch_module import describe, state_dict
+from streamgru.model.spec import Spec
+from streamgru.stream.model import Model
+from streamgru.stream.torch_check import check
+
+_log = logging.getLogger("streamgru.load")
+
+
+def load(
+    src: str | os.PathLike[str] | bytes,
+    *,
+    kernel: str = "auto",
+    dtype: str = "float32",
+    spec: Spec | str | os.PathLike[str] | None = None,
+    map: Any = None,
+    blas_threads: int | None = 1,
+) -> Model:
+    """Load a network; nothing in the file is executed.
+
+    Parameters
+    ----------
+    src : str, path-like or bytes
+        A ``.safetensors`` file, or its bytes: a native file, or the ``state_dict`` of a PyTorch
+        module of GRU layers with a linear head. What it is, its contents decide, not its name.
+    kernel, dtype, blas_threads
+        As for :class:`Model`.
+    spec : Spec, str or path-like, optional
+        What the network is, or a TOML or JSON file that tells it, where the tensors alone do not.
+        The error that asks for it contains one, ready to be filled in.
+    map
+        Not part of this version.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, or is not well-formed.
+    SpecError
+        If the tensors do not tell what the network is, or do not fit the spec.
+    UnsupportedError
+        If it is of a format, or holds a layer, that this version does not run.
+
+    Notes
+    -----
+    What was found in the file goes to the logger ``streamgru.load``, at level INFO.
+    """
+    if map is not None:
+        raise UnsupportedError("map: not part of this version; give a spec whose layers have the names of the file")
+    found = read(src, spec)
+    for line in found.findings:
+        _log.info(line)
+    return Model(found.spec, found.tensors, dtype=dtype, kernel=kernel, blas_threads=blas_threads)
+
+
+def from_torch(
+    module: Any,
+    *,
+    kernel: str = "auto",
+    dtype: str = "float32",
+    spec: Spec | str | os.PathLike[str] | None = None,
+    blas_threads: int | None = 1,
+) -> Model:
+    """Make a model of a PyTorch module, and check that it gives the same answers.
+
+    The layers are those of the module's children, in the order in which they were registered:
+    ``nn.GRU``, ``nn.GRUCell``, ``nn.Linear``, ``nn.Embedding``, ``nn.LayerNorm``, ``nn.BatchNorm1d``,
+    ``nn.Softmax``, ``nn.ReLU``, ``nn.Tanh``, ``nn.Sigmoid`` and ``nn.Hardsigmoid``. A copy of the module
+    is then run over random input, and its answers are compared with the model's.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Stays as it is. The model keeps copies of its tensors: later training does not reach it.
+    kernel, dtype, blas_threads
+        As for :class:`Model`.
+    spec : Spec, str or path-like, optional
+        As for :func:`load`, where ``forward`` does more than its modules tell. It is checked as well.
+
+    Raises
+    ------
+    SpecError
+        If the answers differ, naming the worst difference and its step.
+    UnsupportedError
+        If the module has a part that this version has no layer for.
+    """
+    if spec is None:
+        found, tensors = describe(module)
+    else:
+        found = checked(spec) if isinstance(spec, Spec) else read_spec(spec)
+        tensors, _ = map_tensors(found, state_dict(module))
+    model = Model(found, tensors, dtype=dtype, kernel=kernel, blas_threads=blas_threads)
+    check(module, model)
+    return model

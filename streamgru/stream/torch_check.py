@@ -1,0 +1,131 @@
+"""Does a Model answer as the PyTorch module does from which it was made? Run both and compare.
+
+A ``forward`` may take its sequence batch first or time first, or one step at a time; it may answer
+every step or only the last, alone or with its state. Each way of calling it is tried; a wrong one
+cannot agree by accident, since it feeds other numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamgru.errors import SpecError
+from streamgru.formats.template import toml
+from streamgru.model.spec import Gru
+from streamgru.stream.model import Model
+
+N_STEPS = 40
+LAST = (1, 2, 3, 7, 20, N_STEPS)  # where a module that answers only the last step is looked at
+TOLERANCE = 1e-4  # relative to the largest output: float32 against float32, however deep the network
+
+Outcome = tuple[float, int, str]  # worst difference, its step, how the module was called
+
+
+def check(module: Any, model: Model) -> None:
+    """Compare *module* with *model* on random input.
+
+    Raises
+    ------
+    SpecError
+        If they differ, or if no way of calling the module was found.
+    """
+    torch = importlib.import_module("torch")
+    x = _random_input(model)
+    y = model.stream().run(x).astype(np.float64)
+    limit = TOLERANCE * max(1.0, float(np.abs(y).max()))
+    outcomes: list[Outcome] = []
+    failures: list[str] = []
+    # The copy keeps eval(), casts and whatever forward may store away from the user's module.
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        twin = _twin(module)
+        for how, call in _calls(twin, model, torch):
+            try:
+                difference, step = _compare(call, x, y)
+            except Exception as error:  # the module's own code: a wrong guess at how to call it may raise anything
+                failures.append(f"{how}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+                continue
+            if difference <= limit:
+                return
+            outcomes.append((difference, step, how))
+    raise _refusal(model, outcomes, failures, limit)
+
+
+def _random_input(model: Model) -> NDArray[Any]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((N_STEPS, model.n_in)).astype(np.float32)
+    for token in model.plan.layout.tokens:
+        x[:, token.index] = rng.integers(token.vocab, size=N_STEPS)
+    return x
+
+
+def _twin(module: Any) -> Any:
+    try:
+        return copy.deepcopy(module).cpu().float().eval()
+    except Exception as error:  # any class may be in a module, and refuse to be copied in its own way
+        reason = f"{type(error).__name__}: {error}"
+        raise SpecError(f"from_torch: expected a module that can be copied, got {reason}") from None
+
+
+def _calls(module: Any, model: Model, torch: Any) -> Iterator[tuple[str, Callable[[NDArray[Any]], NDArray[Any]]]]:
+    """Ways to run the module over x (n_steps, n_in), for float64 rows (n_steps or 1, n_out)."""
+    is_token = bool(model.plan.layout.tokens)
+    grus = [layer for layer in model.spec.main.layers if isinstance(layer, Gru)]
+
+    def tensor(x: NDArray[Any]) -> Any:
+        return torch.from_numpy(x[:, 0].astype(np.int64) if is_token else x)
+
+    def rows(answer: Any) -> NDArray[Any]:
+        while isinstance(answer, (tuple, list)):
+            answer = answer[0]
+        return np.asarray(answer.numpy(), np.float64).reshape(-1, model.n_out)
+
+    def stepwise(x: NDArray[Any], h: Any) -> NDArray[Any]:
+        answers = []
+        for x_t in tensor(x):
+            answer = module(x_t[None], h)
+            h = answer[1] if isinstance(answer, (tuple, list)) else answer
+            answers.append(rows(answer))
+        return np.concatenate(answers)
+
+    yield "forward(x), batch first", lambda x: rows(module(tensor(x)[None]))
+    yield "forward(x), time first", lambda x: rows(module(tensor(x)[:, None]))
+    yield "forward(x), no batch", lambda x: rows(module(tensor(x)))
+    yield "forward(x_t, h), h from None", lambda x: stepwise(x, None)
+    yield "forward(x_t, h), h from zeros", lambda x: stepwise(x, torch.zeros(1, grus[0].n_hid))
+
+
+def _compare(call: Callable[[NDArray[Any]], NDArray[Any]], x: NDArray[Any], y: NDArray[Any]) -> tuple[float, int]:
+    """The worst difference and its step; infinity if the sizes do not fit."""
+    theirs, steps = call(x), np.arange(len(x))
+    if len(theirs) == 1:
+        steps = np.array(LAST) - 1
+        theirs = np.concatenate([call(x[: step + 1]) for step in steps])
+    if theirs.shape != y[steps].shape:
+        raise ValueError(f"expected an answer of {y[steps].size} numbers, got {theirs.size}")
+    difference = np.abs(theirs - y[steps]).max(axis=1)
+    difference[np.isnan(difference)] = np.inf
+    worst = int(difference.argmax())
+    return float(difference[worst]), int(steps[worst])
+
+
+def _refusal(model: Model, outcomes: list[Outcome], failures: list[str], limit: float) -> SpecError:
+    if outcomes:
+        difference, step, how = min(outcomes)
+        why = (
+            f"the module's answers differ from those of the layers found in it: by {difference:.3g} at step {step} of "
+            f"{N_STEPS}, where {limit:.3g} would be allowed ({how})"
+        )
+    else:
+        why = "no way was found to call the module: " + "; ".join(failures)
+    program = model.spec.main
+    return SpecError(
+        f"from_torch: {why}. Its forward may use functions that are no modules, or modules in another order. "
+        "Save the following as spec.toml, correct it, and pass spec='spec.toml'\n\n"
+        + toml(program.inputs, program.layers)
+    )
