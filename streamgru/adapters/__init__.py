@@ -9,4 +9,17 @@ from streamgru.adapters.contract import Adapter, Batch, Item, Outcome, Sink, Sou
 from streamgru.adapters.options import Options, option
 from streamgru.adapters.queues import Inbox, OneThread, Pump
 
-__all__ = ["Adapter", "Batch", "Inbox", "Item", "OneThread", "Options", "Outcome", "Pump", "Sink", "Source", "Token", "option"]
+__all__ = [
+    "Adapter",
+    "Batch",
+    "Inbox",
+    "Item",
+    "OneThread",
+    "Options",
+    "Outcome",
+    "Pump",
+    "Sink",
+    "Source",
+    "Token",
+    "option",
+]

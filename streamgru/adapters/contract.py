@@ -119,7 +119,7 @@ class Source(Adapter[OptionsT]):
             There will be no more, or the source was closed.
         """
 
-    async def ack(self, token: Token, outcome: Outcome) -> None:  # noqa: B027  most transports have no acknowledgement
+    async def ack(self, token: Token, outcome: Outcome) -> None:
         """A batch is dealt with: its predictions are flushed, or it was skipped, refused or dropped."""
 
     async def reply(self, origin: str, data: bytes) -> None:
@@ -143,7 +143,7 @@ class Sink(Adapter[OptionsT]):
         """The codec of this sink where the user names none; empty: that of the source."""
         return ""
 
-    def bind(self, source: Source[Any]) -> None:  # noqa: B027  only reply: wants to know
+    def bind(self, source: Source[Any]) -> None:
         """Told once, before open, which source the predictions come from."""
 
     @abc.abstractmethod

@@ -148,7 +148,7 @@ def _notes(found: list[Part]) -> Iterator[str]:
         if part.kind == "table":
             yield (
                 f'{part.title!r} has no bias: an nn.Linear with bias=False (kind = "dense", n_out = {part.n_out}), or '
-                f'an nn.Embedding (kind = "embedding", n_out = {part.n_in}; input: kind = "token", vocab = {part.n_out}).'
+                f'an nn.Embedding (kind = "embedding", n_out = {part.n_in}; its input a token, vocab = {part.n_out}).'
             )
         elif part.kind == "norm":
             yield f"{part.title!r}: its eps cannot be seen (1e-5 if none is given), nor quite what kind of norm it is."

@@ -33,7 +33,7 @@ FUNCTIONS = {
     "tanh": (SG_TANH, 0.0, 0.0),
     "relu": (SG_RELU, 0.0, 0.0),
     "hard_sigmoid": (SG_HARD_SIGMOID, 0.2, 0.5),         # Keras 1 and 2, Theano, ONNX by default
-    "hard_sigmoid_keras3": (SG_HARD_SIGMOID, 1 / 6, 0.5),  # Keras 3, PyTorch's Hardsigmoid
+    "hard_sigmoid_keras3": (SG_HARD_SIGMOID, 1.0 / 6.0, 0.5),  # Keras 3, PyTorch's Hardsigmoid
 }
 
 

@@ -53,7 +53,7 @@ class Every(Emit):
     def choose(self, handle: int, y: NDArray[np.floating[Any]], ends: bool) -> bool:
         count = self._memory.get(handle, 0) + 1
         self._memory[handle] = count % self._n
-        return count == self._n
+        return bool(count == self._n)
 
 
 class Change(Emit):

@@ -39,16 +39,6 @@ class Taken:
     failure: RecordError | None = None
 
 
-@dataclass
-class _Held:
-    """The last prediction of a stream, kept for ``--emit last``."""
-
-    origin: str
-    rows: Rows
-    row: int
-    y: NDArray[np.floating[Any]]  # (n_out,)
-
-
 class Engine:
     """Steps the streams of one model with the records of any number of origins.
 
@@ -84,7 +74,7 @@ class Engine:
         self._single, self._shared = single, shared
         self._decoders: dict[str, Decoder] = {}
         self._encoders: dict[str, Encoder] = {}
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, tuple[str, Predictions]] = {}  # by handle: origin and last prediction
 
     def take(self, batch: Batch, whole: bool) -> Taken:
         """Step what a batch brings; *whole* tells that it is a whole message."""
@@ -124,7 +114,7 @@ class Engine:
         self.counts.streams = len(self._pool)
         if refused and failing:
             first = min(refused)
-            taken.failure = RecordError(f"{origin}: {refused[first]}")
+            taken.failure = RecordError(f"{origin}: {_located(rows, first, refused)}")
             chosen[first:] = False
         elif len(refused) == len(rows):
             taken.outcome = Outcome.SKIPPED if self._on_error == "skip" else Outcome.REFUSED
@@ -167,8 +157,9 @@ class Engine:
             return
         for k, (i, handle) in enumerate(zip(valid.tolist(), handles.tolist(), strict=True)):
             chosen[i] = self._emit.choose(handle, y[i], ends and k == len(valid) - 1)
-            if self._emit.holds_last:
-                self._held[handle] = _Held(origin, rows, i, y[i].copy())
+        if self._emit.holds_last:
+            for handle, i in dict(zip(handles.tolist(), valid.tolist(), strict=True)).items():
+                self._held[handle] = origin, _predictions(rows, [i], y[i : i + 1].copy(), {})
 
     def _matrix(self, rows: Rows, refused: dict[int, RecordError]) -> NDArray[np.floating[Any]]:
         """x of all rows in the model's dtype; rows that a step would not take are refused here, with the reason."""
@@ -228,14 +219,15 @@ class Engine:
         if not index.size:
             return
         picked = index.tolist()
-        errors = {k: str(refused[i]) for k, i in enumerate(picked) if i in refused} if refused else {}
+        errors = {k: _located(rows, i, refused) for k, i in enumerate(picked) if i in refused} if refused else {}
         self._encode(origin, _predictions(rows, picked, y[index], errors), taken)
 
     def _encode(self, origin: str, predictions: Predictions, taken: Taken) -> None:
         key = "" if self._shared else origin
-        if key not in self._encoders:
-            self._encoders[key] = self._codec_out.encoder()
-        pieces = self._encoders[key].encode(predictions)
+        encoder = self._encoders.get(key) or self._codec_out.encoder()
+        if self._shared or origin in self._decoders:  # else a message: its origin may be anybody's, and never ends
+            self._encoders[key] = encoder
+        pieces = encoder.encode(predictions)
         if not self._single:
             taken.items.append(Item(origin, "", b"".join(pieces)))
             return
@@ -261,7 +253,7 @@ class Engine:
         held = self._held.pop(handle, None)
         if held is not None:
             self.counts.predictions += 1
-            self._encode(held.origin, _predictions(held.rows, [held.row], held.y[np.newaxis], {}), taken)
+            self._encode(*held, taken)
 
     def _close(self, handle: int) -> None:
         self._pool.close(Handle(handle))
@@ -290,6 +282,11 @@ def _segments(rows: Rows, n_rows: int) -> Iterator[range]:
             cuts.add(i + 1)
     ordered = sorted(cuts)
     yield from (range(a, b) for a, b in itertools.pairwise(ordered))
+
+
+def _located(rows: Rows, i: int, refused: dict[int, RecordError]) -> str:
+    """The error of a row, and the line where it stood."""
+    return f"line {rows.lines[i]}: {refused[i]}" if rows.lines else str(refused[i])
 
 
 def _flag(column: list[bool] | None, i: int) -> bool:

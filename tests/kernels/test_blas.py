@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from streamgru.kernels import _probe
 from tests.networks import DTYPES, uniform
 
+ROOT = Path(__file__).parents[2]
 RTOL = {"float32": 1e-6, "float64": 1e-12}
 
 THREADS = """
@@ -49,7 +51,7 @@ def test_gemv(n_rows, n_cols, dtype, rng):
 
 @pytest.mark.parametrize("asked, expected", [("1", 1), ("null", 2)])
 def test_only_the_threads_of_scipy_are_held(asked, expected):
-    done = subprocess.run([sys.executable, "-c", THREADS, asked], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", THREADS, asked], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     of_scipy, others = json.loads(done.stdout)
     if not others:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -60,7 +60,7 @@ class Rows:
     reset: list[bool] | None = None
     errors: dict[int, RecordError] = field(default_factory=dict)
     objects: list[bool] | None = None
-    lines: list[int] | None = None  # of each row, within the block; None: one line, one row
+    lines: Sequence[int] | None = None  # where each row stood, for errors: within the block, then within the origin
 
     def __len__(self) -> int:
         return len(self.x)
@@ -151,7 +151,7 @@ class LineDecoder(Decoder):
             return Rows([])
         rows = self._rows([last])
         if cut and not self._trust_cut_end:
-            rows.errors = {0: RecordError(f"line {self._n_lines}: the connection ended in the middle of a record")}
+            rows.errors = {0: RecordError("the connection ended in the middle of a record")}
         return rows
 
     def _rows(self, lines: list[bytes]) -> Rows:
@@ -159,11 +159,12 @@ class LineDecoder(Decoder):
         for i in too_long:
             lines[i] = b"too long"
         rows = self._parse(lines)
-        for i, error in rows.errors.items():
-            line = rows.lines[i] if rows.lines else i
-            n_bytes = too_long.get(line)
-            what = f"expected at most {self._max_line} bytes, got {n_bytes} without an end" if n_bytes else str(error)
-            rows.errors[i] = RecordError(f"line {self._n_lines + line + 1}: {what}")
+        for i in rows.errors:
+            n_bytes = too_long.get(rows.lines[i] if rows.lines else i)
+            if n_bytes:
+                rows.errors[i] = RecordError(f"expected at most {self._max_line} bytes, got {n_bytes} without an end")
+        first = self._n_lines + 1
+        rows.lines = [first + line for line in rows.lines] if rows.lines else range(first, first + len(rows))
         self._n_lines += len(lines)
         return rows
 

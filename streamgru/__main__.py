@@ -1,0 +1,5 @@
+"""``python -m streamgru``."""
+
+from streamgru.cli import main
+
+main()

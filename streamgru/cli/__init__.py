@@ -1,0 +1,119 @@
+"""The command line. Each command has a file of its own, imported only when it is called."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from streamgru import __version__
+from streamgru.errors import OptionError, StreamgruError
+
+# What --help lists, without importing any of them. The file of a command is cli/<name>.py, its function <name>.
+COMMANDS = {
+    "demo": "Watch the built-in model follow recorded sensor data.",
+    "run": "Step a model with live data and write predictions.",
+    "inspect": "Show what a model is, or draw its gates.",
+    "plugins": "List the adapters and codecs that are installed.",
+}
+
+
+class Signalled(Exception):  # noqa: N818  not an error: somebody asked the run to stop
+    """A signal ended the run; *exit_code* is 128 plus its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"streamgru.cli.{name}"), name)
+        if ctx.obj and name in ctx.obj:
+            ctx.default_map = {name: _by_parameter(command, ctx.obj[name])}
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -> None:
+    """Keep the tables of a TOML file for the commands; each command has one, of its options' names."""
+    if path is None:
+        return
+    try:
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path}: {error}") from None
+    for name, table in tables.items():
+        if name not in COMMANDS or not isinstance(table, dict):
+            raise click.BadParameter(f"{path}: expected tables named {', '.join(COMMANDS)}, got {name!r}")
+    ctx.obj = tables
+
+
+def _by_parameter(command: click.Command, table: dict[str, Any]) -> dict[str, Any]:
+    """The table of a command, with click's own names in place of the options' (``from`` is ``source``)."""
+    names = {option.lstrip("-"): parameter.name for parameter in command.params for option in parameter.opts}
+    for key in table:
+        if key.replace("_", "-") not in names:
+            raise click.UsageError(f"the configuration of {command.name} has {key!r}; expected any of {', '.join(names)}")
+    return {str(names[key.replace("_", "-")]): value for key, value in table.items()}
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="streamgru")
+@click.option(
+    "--config", type=click.Path(exists=True, dir_okay=False), envvar="STREAMGRU_CONFIG", show_envvar=True,
+    is_eager=True, expose_value=False, callback=_read_config,
+    help="A TOML file with a table per command. A flag beats the environment, which beats the file.",
+)
+def cli() -> None:
+    """Run trained GRU networks on live data, one timestep at a time.
+
+    Data goes to stdout, everything for people to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage,
+    130 on Ctrl-C, 141 when the reader of a pipe goes away, 143 on SIGTERM.
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code; every error is one line on stderr."""
+    code = 1
+    try:
+        code = cli.main(arguments, prog_name="streamgru", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except Signalled as signalled:
+        code = signalled.exit_code
+    except BrokenPipeError:
+        code = 141
+    except OptionError as error:
+        _complain(error)
+        code = 2
+    except (StreamgruError, OSError) as error:
+        _complain(error)
+    if code == 141:  # what is left in the buffer has no reader; leave nothing for Python to flush
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code)
+
+
+def _complain(error: Exception) -> None:
+    click.echo(f"streamgru: {error}", err=True)
