@@ -33,9 +33,9 @@ class Augment:
 
     roll: float = 15.0
     tilt: float = 8.0
-    speed: float = 0.2
-    gain: float = 0.05
-    noise: float = 0.05
+    speed: float = 0.3
+    gain: float = 0.15
+    noise: float = 0.2
 
 
 def rotation(rng: np.random.Generator, roll: float, tilt: float) -> np.ndarray:

@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import os
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,7 +23,7 @@ COMMANDS = {
 }
 
 
-class Signalled(Exception):  # noqa: N818  not an error: somebody asked the run to stop
+class Signalled(Exception):
     """A signal ended the run; *exit_code* is 128 plus its number."""
 
     def __init__(self, number: int) -> None:
@@ -55,6 +54,8 @@ def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) 
     """Keep the tables of a TOML file for the commands; each command has one, of its options' names."""
     if path is None:
         return
+    import tomllib  # a tenth of the start-up time, and seldom needed
+
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -70,7 +71,8 @@ def _by_parameter(command: click.Command, table: dict[str, Any]) -> dict[str, An
     names = {option.lstrip("-"): parameter.name for parameter in command.params for option in parameter.opts}
     for key in table:
         if key.replace("_", "-") not in names:
-            raise click.UsageError(f"the configuration of {command.name} has {key!r}; expected any of {', '.join(names)}")
+            expected = ", ".join(names)
+            raise click.UsageError(f"the configuration of {command.name} has {key!r}; expected any of {expected}")
     return {str(names[key.replace("_", "-")]): value for key, value in table.items()}
 
 

@@ -18,7 +18,7 @@ from streamgru.formats import safetensors_file
 from streamgru.formats.files import read_bytes, write_bytes
 from streamgru.formats.safetensors_file import Tensors
 from streamgru.model.layout import ALIGN, lay_out
-from streamgru.model.spec import Spec, from_json, to_json
+from streamgru.model.spec import Spec, checked, from_json, to_json
 
 KEY = "streamgru"
 
@@ -56,14 +56,3 @@ def read(path: str | os.PathLike[str]) -> tuple[Spec, Tensors]:
     if KEY not in metadata:
         raise FormatError(f"{path}: expected a native file, with {KEY!r} in its metadata, got {sorted(metadata)[:6]}")
     return from_json(metadata[KEY]), tensors
-
-
-def checked(spec: Spec) -> Spec:
-    """Check a spec that was made in Python, which has not been through the checks of the schema.
-
-    Raises
-    ------
-    SpecError
-        If it holds a name, a size or a value that no file could.
-    """
-    return from_json(to_json(spec))

@@ -49,12 +49,11 @@ def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str
         raise _foreign(data, where)
     tensors, metadata = safetensors_file.parse(data, where)
     if spec is not None:
-        given = native.checked(spec) if isinstance(spec, Spec) else read_spec(spec)
+        given = spec if isinstance(spec, Spec) else read_spec(spec)
         return Found(given, *torch.map_tensors(given, tensors))
     if native.KEY in metadata:
         return Found(from_json(metadata[native.KEY]), tensors, (f"{where}: a native file",))
-    guessed, tensors, findings = torch.find(tensors, where)
-    return Found(native.checked(guessed), tensors, findings)
+    return Found(*torch.find(tensors, where))
 
 
 def read_spec(path: str | os.PathLike[str]) -> Spec:

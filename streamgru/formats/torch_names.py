@@ -12,7 +12,7 @@ from streamgru.formats.safetensors_file import Tensors
 from streamgru.model import spec as s
 from streamgru.model.layout import tensor_shapes
 
-GRU_LEAF = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(\d{1,3}))?")
+GRU_LEAF = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(0|[1-9][0-9]{0,2}))?")
 UNNAMED = "gru"  # what a GRU without a name is called
 COUNTER = "num_batches_tracked"  # of a BatchNorm; means nothing after the training
 
@@ -42,7 +42,7 @@ class Part:
 
 
 def parts(tensors: Tensors, where: str) -> list[Part]:
-    """Group the tensors of a ``state_dict`` into modules, in the natural order of their names.
+    """Group the tensors of a ``state_dict`` into modules, in the order of their names.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def parts(tensors: Tensors, where: str) -> list[Part]:
         If a module is not what its names promise, or is a recurrent one that is no GRU.
     """
     groups: dict[tuple[str, bool], dict[str, str]] = {}
-    for name in sorted(tensors, key=_natural):
+    for name in sorted(tensors):
         prefix, _, leaf = name.rpartition(".")
         if leaf != COUNTER:
             groups.setdefault((prefix, bool(GRU_LEAF.fullmatch(leaf))), {})[leaf] = name
@@ -141,8 +141,3 @@ def _gru(prefix: str, shapes: dict[str, tuple[int, ...]], where: str) -> Part:
         layers.append(s.Gru(name=name + suffix.replace("_l", "."), n_hid=u[1]))
     n_in = shapes["weight_ih_l0" if indices else "weight_ih"][1]
     return Part(prefix, "gru", n_in, layers[-1].n_hid, layers=tuple(layers))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key by which rnn.10 comes after rnn.9."""
-    return [(int(word), "") if word.isdecimal() else (-1, word) for word in re.split(r"(\d+)", name)]

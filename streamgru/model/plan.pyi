@@ -4,7 +4,7 @@ Compiling happens once; running touches no Python object. Every running party br
 and a scratch block of its own, so one plan serves any number of threads.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,12 @@ class Plan:
     -----
     Thread-safety: immutable once made.
     """
-    def __init__(
-        self,
+    def __new__(
+        cls,
         program: Program,
         tensors: dict[str, NDArray[Any]],
         dtype: np.dtype[Any] | Literal["float32", "float64"],
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def n_in(self) -> int: ...
     @property

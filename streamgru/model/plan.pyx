@@ -23,7 +23,8 @@ import numpy as np
 
 from streamgru.errors import SpecError
 from streamgru.model import spec as s
-from streamgru.model.layout import ALIGN, lay_out
+from streamgru.model.layout import ALIGN as _ALIGN
+from streamgru.model.layout import lay_out
 
 cnp.import_array()
 
@@ -63,7 +64,7 @@ cdef class Plan:
         self.dtype = np.dtype(dtype)
         self.typenum = self.dtype.num
         self.itemsize = self.dtype.itemsize
-        self.layout = lay_out(program, tensors, ALIGN)
+        self.layout = lay_out(program, tensors, _ALIGN)
         self.inputs = {item.name: item.size for item in program.inputs}
         self.n_in, self.n_out = self.layout.x.size, self.layout.y.size
         self.y_at, self.next_at, self.n_state = self.layout.y.offset, self.layout.n_work, self.layout.n_state

@@ -238,12 +238,12 @@ class Engine:
 
     def _end(self, origin: str, taken: Taken) -> None:
         """An origin has ended, and with it the stream of its records without an id."""
-        self._decoders.pop(origin, None)
         id = origin.encode()
         if id in self._pool:
             handle = int(self._pool.handle(id))
             self._release(handle, taken)
             self._close(handle)
+        self._decoders.pop(origin, None)
         if not self._shared:
             self._encoders.pop(origin, None)
         self.counts.streams = len(self._pool)

@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 from streamgru.errors import UnsupportedError
-from streamgru.formats.native import checked
 from streamgru.formats.read import read, read_spec
 from streamgru.formats.torch import map_tensors
 from streamgru.formats.torch_module import describe, state_dict
@@ -101,7 +100,7 @@ def from_torch(
     if spec is None:
         found, tensors = describe(module)
     else:
-        found = checked(spec) if isinstance(spec, Spec) else read_spec(spec)
+        found = spec if isinstance(spec, Spec) else read_spec(spec)
         tensors, _ = map_tensors(found, state_dict(module))
     model = Model(found, tensors, dtype=dtype, kernel=kernel, blas_threads=blas_threads)
     check(module, model)

@@ -1,7 +1,7 @@
 """Many hidden states of one model, stepped together."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +27,7 @@ class Pool:
 
     Thread-safety: one caller at a time; a second one gets :class:`~streamgru.errors.StreamBusy`.
     """
-    def __init__(self, model: Model, capacity: int) -> None: ...
+    def __new__(cls, model: Model, capacity: int) -> Self: ...
     @property
     def model(self) -> Model: ...
     @property
@@ -124,7 +124,7 @@ class Pool:
         """
     def __len__(self) -> int:
         """Streams that are open."""
-    def __contains__(self, id: object) -> bool: ...
+    def __contains__(self, id: object, /) -> bool: ...
     def __iter__(self) -> Iterator[_Id]:
         """The ids of the streams that are open."""
 

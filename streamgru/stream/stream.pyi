@@ -1,6 +1,6 @@
 """One hidden state and its owner."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,7 @@ class Stream:
     Thread-safety: one owner. A second thread that comes while a step is under way gets
     :class:`~streamgru.errors.StreamBusy`, and the state is never torn.
     """
-    def __init__(self, model: Model) -> None: ...
+    def __new__(cls, model: Model) -> Self: ...
     @property
     def model(self) -> Model: ...
     def step(

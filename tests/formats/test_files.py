@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from streamgru.errors import FormatError
 from streamgru.formats.files import read_bytes, write_bytes
 
@@ -10,7 +11,7 @@ def test_what_was_written_is_read(tmp_path):
     write_bytes(tmp_path / "a", b"one")
     write_bytes(tmp_path / "a", b"two")
     assert read_bytes(tmp_path / "a") == b"two"
-    assert os.listdir(tmp_path) == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_link_to_a_file_is_followed(tmp_path):
@@ -63,7 +64,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch,
     with pytest.raises(OSError, match="disk is gone"):
         write_bytes(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_the_file_gets_the_usual_permissions(tmp_path):

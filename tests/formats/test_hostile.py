@@ -1,5 +1,6 @@
 """Files made to hurt: whatever they are, a LoadError or a model of the same shapes, and nothing is executed."""
 
+import contextlib
 import io
 import json
 import os
@@ -11,8 +12,9 @@ import zipfile
 import networks
 import numpy as np
 import pytest
-import streamgru
 from safetensors.numpy import save
+
+import streamgru
 from streamgru.errors import LoadError, SpecError
 from streamgru.model import spec as s
 from streamgru.model.spec import to_json
@@ -54,10 +56,8 @@ def test_every_flipped_bit_is_refused_or_harmless(small):
 def test_every_byte_replaced(small):
     for at in range(len(small)):
         for value in (0, 0x22, 0x7D, 0xFF):
-            try:
+            with contextlib.suppress(LoadError):
                 streamgru.load(small[:at] + bytes([value]) + small[at + 1 :])
-            except LoadError:
-                pass
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -110,7 +110,7 @@ def test_a_pickle_is_never_opened(tmp_path, wrap):
     with pytest.raises(LoadError, match=r"safetensors\.torch\.save_file"):
         streamgru.load(tmp_path / "model.pt")
     assert not canary.exists()
-    pickle.loads(pickle.dumps(Bomb(canary)))  # noqa: S301: shows that the payload works
+    pickle.loads(pickle.dumps(Bomb(canary)))  # noqa: S301  (shows that the payload works)
     assert canary.exists()
 
 
@@ -127,7 +127,7 @@ AUDIT = """
 import sys
 import streamgru
 streamgru.load(sys.argv[1])  # what is imported once is imported now
-allowed = set(sys.argv[1:])
+allowed = {"/proc/self/maps", *sys.argv[1:]}  # the first: where threadpoolctl looks for the BLAS
 events = []
 
 def hook(event, args):

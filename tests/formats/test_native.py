@@ -4,6 +4,7 @@ import networks
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
+
 from streamgru.errors import FormatError, SpecError, UnsupportedError
 from streamgru.formats import native
 from streamgru.formats.read import read
@@ -59,7 +60,9 @@ def test_arrays_of_any_layout_are_written(path, change):
 def test_a_spec_with_everything_survives(path):
     spec = s.sequential(
         s.Embedding(name="emb", n_out=3),
-        s.Gru(name="gru", n_hid=4, variant="before", gate="hard_sigmoid", candidate="relu", clip=2.5, initial="learned"),
+        s.Gru(
+            name="gru", n_hid=4, variant="before", gate="hard_sigmoid", candidate="relu", clip=2.5, initial="learned"
+        ),
         s.BatchNorm(name="bn", eps=1e-3),
         s.Softmax(name="p"),
         inputs=(s.Input(name="token", kind="token", vocab=5),),
@@ -104,9 +107,7 @@ def test_what_no_model_would_take_is_not_written(path, what):
 @pytest.mark.parametrize("name", ["", "ü", "a/b", "x" * 300])
 def test_a_name_that_could_not_be_read_is_not_written(path, name):
     tensors = {key.replace("head", name): tensor for key, tensor in networks.tensors().items()}
-    spec = s.sequential(
-        s.Gru(name="gru.0", n_hid=4), s.Dense(name=name, n_out=2), inputs=(s.Input(name="x", size=3),)
-    )
+    spec = s.sequential(s.Gru(name="gru.0", n_hid=4), s.Dense(name=name, n_out=2), inputs=(s.Input(name="x", size=3),))
     with pytest.raises(SpecError):
         native.write(path, spec, tensors)
     assert not path.exists()

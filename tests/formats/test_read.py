@@ -6,6 +6,7 @@ import networks
 import numpy as np
 import pytest
 from safetensors.numpy import save
+
 from streamgru.errors import FormatError, SpecError, UnsupportedError
 from streamgru.formats import native
 from streamgru.formats.read import read, read_spec
@@ -103,8 +104,3 @@ def test_a_spec_too_large(tmp_path):
     (tmp_path / "s").write_bytes(b"#" * ((1 << 20) + 1))
     with pytest.raises(FormatError, match="at most 1048576"):
         read_spec(tmp_path / "s")
-
-
-def test_a_guessed_name_that_no_spec_could_have():
-    with pytest.raises(SpecError, match="name"):
-        read(save(networks.torch_gru(3, 4, 1, "a/b.")))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from networks import entry, safetensors_bytes
 from safetensors.numpy import save
+
 from streamgru.errors import FormatError
 from streamgru.formats import safetensors_file
 from streamgru.formats.safetensors_file import MAX_HEADER_BYTES, MAX_TENSORS, parse

@@ -4,12 +4,15 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from networks import torch_gru, torch_linear
-from streamgru.errors import SpecError, UnsupportedError
+
+from streamgru.errors import LoadError, SpecError, UnsupportedError
 from streamgru.formats.torch import find, map_tensors
 from streamgru.model import spec as s
 from streamgru.model.layout import ALIGN, lay_out
-from streamgru.model.spec import from_toml
+from streamgru.model.spec import from_json, from_toml, to_json
 
 
 def found(tensors):
@@ -199,3 +202,26 @@ MALFORMED = {
 def test_malformed_state_dicts_are_spec_errors(what):
     with pytest.raises(SpecError):
         found(MALFORMED[what])
+
+
+SIZES = st.sampled_from([0, 1, 2, 3, 4, 6, 9, 12])
+SHAPES = st.lists(SIZES, max_size=3).map(tuple)
+LEAVES = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked", "h0", "weight_ih", "weight_hh"] + [
+    f"{key}_l{index}" for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") for index in ("0", "1", "00", "٠", "")
+]
+NAMES = st.builds(
+    str.__add__, st.sampled_from(["", "a.", "a.0.", "gru.", "gru.0.", ".", "..", "a/b."]), st.sampled_from(LEAVES)
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.dictionaries(NAMES, SHAPES, max_size=8), st.booleans())
+def test_whatever_the_names_a_load_error_or_a_network(shapes, with_gru):
+    tensors = {name: np.zeros(shape) for name, shape in shapes.items()}
+    if with_gru:
+        tensors |= torch_gru(3, 4, 2, "a.")
+    try:
+        spec, mapped, _ = find(tensors, "file")
+        lay_out(from_json(to_json(spec)).main, mapped, ALIGN)
+    except LoadError as error:
+        assert len(str(error)) < 10_000

@@ -2,8 +2,9 @@ import logging
 
 import numpy as np
 import pytest
-import streamgru
 from safetensors.numpy import save
+
+import streamgru
 from streamgru.formats import native
 from streamgru.model import spec as s
 
@@ -73,6 +74,11 @@ def test_a_spec_from_python_is_checked(tensors):
     spec = s.sequential(s.Gru(name="gru", n_hid=4, gate="softsign"), inputs=(s.Input(name="x", size=3),))
     with pytest.raises(streamgru.SpecError, match="softsign"):
         streamgru.load(save(tensors), spec=spec)
+
+
+def test_a_name_in_the_file_that_no_layer_can_have(tensors):
+    with pytest.raises(streamgru.SpecError, match="name"):
+        streamgru.load(save({f"a/b.{name}": tensor for name, tensor in tensors.items()}))
 
 
 def test_arguments_that_cannot_be(tensors):

@@ -62,7 +62,7 @@ class Peer(abc.ABC):
     reopens: ClassVar[bool] = True
     max_item: ClassVar[int] = 1 << 20
     empty_items: ClassVar[bool] = True
-    flood: ClassVar[int] = 32 << 20
+    flood: ClassVar[int] = 16 << 20
     max_buffered: ClassVar[int] = 8 << 20
 
     @abc.abstractmethod
@@ -80,6 +80,7 @@ class Peer(abc.ABC):
     @optional
     async def vanish(self) -> None:
         """Optional. Go away without a word, as a crash or a pulled cable does."""
+        raise NotImplementedError
 
     @classmethod
     def has(cls, part: str) -> bool:
@@ -114,6 +115,7 @@ class SourcePeer(Peer):
     @optional
     async def end(self) -> None:
         """Optional. End the origin as it should end: nothing is missing."""
+        raise NotImplementedError
 
     @optional
     async def received(self) -> list[bytes]:
@@ -135,3 +137,4 @@ class SinkPeer(Peer):
     @optional
     async def stall(self) -> None:
         """Optional. Stay connected and take nothing any more, as a reader that is stuck."""
+        raise NotImplementedError

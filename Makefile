@@ -1,0 +1,78 @@
+# Every target sets up what it needs in a virtual environment; nothing else has to be typed.
+#   PYTHON   the interpreter to begin with         VENV      where the environment goes
+#   ARGS     passed on to demo, test and bench     PYTHONS   the interpreters of `make matrix`
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+# The extensions are built again when any of these has changed.
+SOURCES := setup.py pyproject.toml $(shell find streamgru -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+
+# Their stubs are held against what they really offer.
+STUBTEST := --concise --ignore-disjoint-bases --ignore-positional-only --ignore-unused-allowlist \
+	--allowlist tests/packaging/stubtest.txt
+COMPILED := $(shell find streamgru -name '*.pyi' | sed 's,\.pyi$$,,; s,/,.,g')
+
+.PHONY: help demo test lint docs bench check matrix pictures clean install-test
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo      watch the built-in model follow recorded sensor data"
+	@echo "make test      build, and run the tests"
+	@echo "make lint      ruff, cython-lint, mypy, and the stubs against the extensions"
+	@echo "make docs      build the documentation in docs/_build/html"
+	@echo "make bench     time one step, beside others"
+	@echo "make check     lint, test and docs: what a change must pass"
+	@echo "make matrix    wheel, tests and demo on Python 3.11, 3.12 and 3.13"
+	@echo "make pictures  draw the pictures of the documentation again"
+
+demo: $(VENV)/.package
+	$(BIN)/streamgru demo $(ARGS)
+
+test: install-test
+	$(BIN)/python -m pytest $(ARGS)
+
+install-test: $(VENV)/.test
+
+lint: $(VENV)/.lint $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/cython-lint streamgru
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest $(STUBTEST) $(COMPILED)
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: $(VENV)/.package
+	$(BIN)/python benchmarks/step.py $(ARGS)
+
+check: lint test docs
+
+matrix: $(VENV)/.build
+	$(BIN)/python tests/packaging/matrix.py $(PYTHONS)
+
+pictures: $(VENV)/.docs
+	PATH="$(abspath $(BIN)):$$PATH" docs/images/draw.sh
+
+clean:
+	rm -rf $(VENV) build dist docs/_build *.egg-info
+	find streamgru -name '*.so' -o -name '*.c' -o -name _blas_int.pxi | xargs rm -f
+
+$(VENV)/.pip:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.pip $(SOURCES)
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.package
+	$(PIP) install --group $*
+	@touch $@
+
+$(VENV)/.build: $(VENV)/.pip
+	$(PIP) install build
+	@touch $@
