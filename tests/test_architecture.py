@@ -33,9 +33,8 @@ def imported_by_python(text):
         elif isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
             yield from (f"{base}{'' if base.endswith('.') else '.'}{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and node.args and called(node) in ("import_module", "__import__"):
-            if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-                yield node.args[0].value
+        elif isinstance(node, ast.Call) and called(node) in ("import_module", "__import__"):
+            yield from (name.value for name in node.args[:1] if isinstance(name, ast.Constant))
 
 
 def called(node):

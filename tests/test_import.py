@@ -90,7 +90,17 @@ def run(code, *arguments):
 def test_importing_loads_nothing():
     """Neither numpy nor scipy nor an extension of ours."""
     new = run(IMPORT)
-    heavy = {"numpy", "scipy", "msgspec", "safetensors", "threadpoolctl", "click", "logging", "asyncio", "typing_extensions"}
+    heavy = {
+        "numpy",
+        "scipy",
+        "msgspec",
+        "safetensors",
+        "threadpoolctl",
+        "click",
+        "logging",
+        "asyncio",
+        "typing_extensions",
+    }
     assert not {name.partition(".")[0] for name in new} & heavy
     assert [name for name in new if name.startswith("streamgru")] == ["streamgru"]
 

@@ -66,8 +66,8 @@ class Descriptor:
             (loop.add_reader, loop.remove_reader) if event == select.POLLIN else (loop.add_writer, loop.remove_writer)
         )
         self._waiting, self._stop_waiting = loop.create_future(), remove
-        add(self.fd, _resolve, self._waiting)
         try:
+            add(self.fd, _resolve, self._waiting)
             await self._waiting
         finally:
             if self._stop_waiting is not None:

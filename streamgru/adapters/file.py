@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +10,10 @@ from typing import Annotated, Literal
 from streamgru.adapters.contract import Batch, Item, Sink, Source, Token
 from streamgru.adapters.descriptors import Descriptor
 from streamgru.adapters.options import Options, option
-from streamgru.errors import AdapterError, EndOfStream, OptionError
+from streamgru.errors import AdapterError, EndOfStream, NotConnected, OptionError
+
+# Opening a named pipe would block until somebody has its other end; waiting is not open's business.
+NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 CODECS = {".csv": "csv", ".raw": "raw", ".f32": "raw"}
 
@@ -45,8 +49,7 @@ class FileSource(Source[FileSourceOptions]):
 
     async def open(self) -> None:
         await self.close()
-        # Opening a named pipe for reading would block until somebody writes to it; waiting is read's business.
-        self._input = _open(self.rest, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        self._input = _open(self.rest, os.O_RDONLY)
         self._position, self._ended = 0, False
 
     async def read(self) -> Batch:
@@ -102,8 +105,10 @@ class FileSink(Sink[FileSinkOptions]):
 
 def _open(path: str, flags: int) -> Descriptor:
     try:
-        return Descriptor(os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666))
+        return Descriptor(os.open(path, flags | NO_WAIT, 0o666))
     except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise NotConnected(f"file:{path}: nobody reads the pipe") from None
         raise AdapterError(f"file:{path}: {error.strerror}") from None
 
 

@@ -16,6 +16,7 @@ from streamgru.adapters.options import Options, option
 from streamgru.adapters.uri import address
 from streamgru.errors import AdapterError, EndOfStream, OptionError
 
+CHUNK = 64 << 10  # bytes of one client that are stepped at a time
 IN_HIGH_WATER = 256 << 10  # bytes of one client that wait to be stepped
 OUT_HIGH_WATER = 256 << 10  # bytes that wait for one client to read them
 
@@ -39,6 +40,8 @@ class Client(asyncio.Protocol):
         self.pending: deque[bytes] = deque()
         self.n_pending = 0
         self.ended = False
+        self.queued = False  # has its turn coming
+        self.over = False  # the end of its input has been read
         self._paused = 0  # reasons not to read: pending input, unread output
         self._slow: asyncio.TimerHandle | None = None
 
@@ -50,7 +53,7 @@ class Client(asyncio.Protocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self.pending.append(data)
+        self.pending.extend(data[i : i + CHUNK] for i in range(0, len(data), CHUNK))
         self.n_pending += len(data)
         if self.n_pending > IN_HIGH_WATER and not self._paused & 1:
             self._pause(1)
@@ -63,21 +66,25 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.ended = True
-        if self._slow is not None:
-            self._slow.cancel()
+        self._paused = 0
+        self._stop_clock()
         self._listener.notice(self)
 
     def pause_writing(self) -> None:
         # Who does not read gets nothing more to read: no input, hence no output, until it has.
         self._pause(2)
-        loop = asyncio.get_running_loop()
-        self._slow = loop.call_later(self._listener.options.write_timeout_s, self.drop)
+        self._start_clock()
 
     def resume_writing(self) -> None:
-        if self._slow is not None:
-            self._slow.cancel()
-            self._slow = None
+        if self.transport is not None and not self.transport.is_closing():  # else the rest has its time as well
+            self._stop_clock()
         self._resume(2)
+        self._listener.notice(self)
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is to be read from it, and it is fit to be answered."""
+        return bool((self.pending or self.ended) and not self.over and not self._paused & 2)
 
     def take(self) -> bytes:
         """The oldest bytes that wait."""
@@ -91,6 +98,32 @@ class Client(asyncio.Protocol):
         """Disconnect at once, without sending what waits."""
         if self.transport is not None:
             self.transport.abort()
+
+    def leave(self) -> None:
+        """Disconnect once it has read what waits for it, or has had the time to."""
+        if self.transport is not None:
+            self.transport.close()
+            if self.transport.get_write_buffer_size():
+                self._start_clock()
+
+    def _start_clock(self) -> None:
+        self._stop_clock()
+        assert self.transport is not None
+        timeout_s = self._listener.options.write_timeout_s
+        unread = self.transport.get_write_buffer_size()
+        self._slow = asyncio.get_running_loop().call_later(timeout_s, self._judge, unread)
+
+    def _judge(self, unread: int) -> None:
+        """Time is up: drop it unless it has read some of what was *unread* when the clock started."""
+        if self.transport is not None and self.transport.get_write_buffer_size() < unread:
+            self._start_clock()
+        else:
+            self.drop()
+
+    def _stop_clock(self) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
 
     def _pause(self, reason: int) -> None:
         if not self._paused and self.transport is not None:
@@ -125,28 +158,31 @@ class ListenSource(Source[ListenOptions]):
         try:
             self._server = await self._listen()
         except OSError as error:
-            raise AdapterError(f"{self._text()}: {os.strerror(error.errno) if error.errno else error}") from None
+            raise AdapterError(f"{self._text()}: {reason(error)}") from None
         self._closed = False
 
     async def read(self) -> Batch:
-        while not self._turns:
-            if self._closed:
-                raise EndOfStream(f"{self._text()}: closed")
-            self._wake.clear()
-            await self._wake.wait()
-        client = self._turns.popleft()
+        while True:
+            while not self._turns:
+                if self._closed:
+                    raise EndOfStream(f"{self._text()}: closed")
+                self._wake.clear()
+                await self._wake.wait()
+            client = self._turns.popleft()
+            client.queued = False
+            if client.waits:  # it may have fallen behind in reading meanwhile; it comes back by itself
+                break
         data = client.take()
-        if client.pending:
-            self._turns.append(client)
+        if client.pending or not client.ended:
+            self.notice(client)
             return Batch(client.origin, data)
-        if not client.ended:
-            return Batch(client.origin, data)
+        client.over = True
         return Batch(client.origin, data, Token(client.origin, 1), "cut")
 
     async def ack(self, token: Token, outcome: Outcome) -> None:
         client = self._clients.pop(token.partition, None)  # the last batch of a client: all its answers are written
-        if client is not None and client.transport is not None:
-            client.transport.close()
+        if client is not None:
+            client.leave()
 
     async def reply(self, origin: str, data: bytes) -> None:
         client = self._clients.get(origin)
@@ -175,7 +211,8 @@ class ListenSource(Source[ListenOptions]):
 
     def notice(self, client: Client) -> None:
         """A client has something to read, or has ended."""
-        if client.origin in self._clients and client not in self._turns:
+        if client.waits and not client.queued and client.origin in self._clients:
+            client.queued = True
             self._turns.append(client)
             self._wake.set()
 
@@ -188,6 +225,11 @@ class ListenSource(Source[ListenOptions]):
 
     def _text(self) -> str:
         raise NotImplementedError
+
+
+def reason(error: OSError) -> str:
+    """What the system says, without what asyncio wraps around it; a name that is not found has no errno above 0."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 class TcpListenSource(ListenSource):

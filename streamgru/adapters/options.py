@@ -10,14 +10,18 @@ and gets them converted from a URI's text or a TOML table's values.
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import types
 from collections.abc import Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from streamgru.errors import OptionError
+
+_SECRET = re.compile("password|secret|token|key", re.IGNORECASE)  # names of options whose values are never shown
 
 
 def option(description: str, **constraints: Any) -> msgspec.Meta:
@@ -42,14 +46,10 @@ def convert(options_type: type[Options], values: Mapping[str, Any], where: str) 
         if name not in known:
             listed = ", ".join(known) or "none"
             raise OptionError(f"{where}: there is no option {name!r}; options are: {listed}")
-    lowered = {
-        name: value.lower() if isinstance(value, str) and value.lower() in ("true", "false") else value
-        for name, value in values.items()
-    }
     try:
-        return msgspec.convert(lowered, options_type, strict=False)
+        return msgspec.convert(values, options_type, strict=False)
     except msgspec.ValidationError as error:
-        raise OptionError(f"{where}: {error}") from None
+        raise OptionError(f"{where}: {_explain(str(error), options_type, values)}") from None
 
 
 def expand(text: str, where: str) -> str:
@@ -77,13 +77,8 @@ def describe(options_type: type[Options]) -> list[Described]:
     hints = get_type_hints(options_type, include_extras=True)
     described = []
     for field in msgspec.structs.fields(options_type):
-        annotated = get_args(hints[field.name])
-        meta = [item for item in annotated if isinstance(item, msgspec.Meta)]
-        kind = annotated[0] if meta else hints[field.name]
-        default = "required" if field.required else msgspec.json.encode(field.default).decode()
-        described.append(
-            Described(field.name, _type_name(kind), default, (meta[0].description or "") if meta else "")
-        )
+        default = "required" if field.required else _toml(_default(field))
+        described.append(Described(field.name, _type_name(hints[field.name]), default, _description(hints[field.name])))
     return described
 
 
@@ -92,13 +87,55 @@ def sample(options_type: type[Options]) -> str:
     lines = []
     for item in describe(options_type):
         required = item.default == "required"
-        default = '""' if required or item.default == "null" else item.default
-        lines += [f"## {item.description}", f"{'' if required else '# '}{item.name} = {default}", ""]
+        value = _blank(item.type) if required or item.default == "null" else item.default
+        lines += [f"## {item.description}", f"{'' if required else '# '}{item.name} = {value}", ""]
     return "\n".join(lines)
 
 
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+
+
+def _toml(value: Any) -> str:
+    """A default as TOML has it; ``null``, which TOML has not, for None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return msgspec.json.encode(value).decode()
+
+
+def _blank(kind: str) -> str:
+    """Something to be replaced, of the right type."""
+    blanks = {"str": '""', "Literal": '""', "int": "0", "float": "0.0", "bool": "false", "list": "[]"}
+    return next((blank for name, blank in blanks.items() if re.search(rf"\b{name}\b", kind)), '""')
+
+
+def _description(kind: Any) -> str:
+    """The first description in an annotation, also in that of one member of a union."""
+    metas = [item for item in get_args(kind) if isinstance(item, msgspec.Meta)]
+    nested = (_description(item) for item in get_args(kind) if get_origin(item) is not Literal)
+    return next(filter(None, [*(meta.description or "" for meta in metas), *nested]), "")
+
+
+def _explain(problem: str, options_type: type[Options], values: Mapping[str, Any]) -> str:
+    """What msgspec says, as a sentence with the option, what was expected and what came."""
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", problem)
+    if missing:
+        return f"the option {missing[1]!r} is required"
+    problem, _, path = problem.partition(" - at `$.")
+    name = path.strip("`")
+    if name not in values:  # it is inside of a list or a table
+        return f"{problem} at {name!r}" if name else problem
+    kind = next(item.type for item in describe(options_type) if item.name == name)
+    expected = re.match(r"Expected (.*?)(, got |$)", problem)
+    got = "something else" if _SECRET.search(name) else f"{values[name]!r:.100}"
+    return f"the option {name!r}: expected {expected[1].replace('`', '') if expected else kind}, got {got}"
+
+
 def _type_name(kind: Any) -> str:
-    name = getattr(kind, "__name__", None)
-    if name and not get_args(kind):
-        return str(name)
-    return str(kind).replace("typing.", "").replace("NoneType", "None")
+    if get_origin(kind) is Annotated:
+        return _type_name(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        return " | ".join(map(_type_name, get_args(kind)))
+    if isinstance(kind, type) and not get_args(kind):
+        return "None" if kind is type(None) else kind.__name__
+    return str(kind).replace("typing.", "")

@@ -49,7 +49,7 @@ class Inbox(Generic[T]):
         with self._changed:
             self._items.clear()
             self._failure = None
-            self._ready.clear()
+            self._ready = asyncio.Event()
 
     def put(self, item: T) -> bool:
         """Add an item, from any thread; False if it was dropped or the inbox has failed."""

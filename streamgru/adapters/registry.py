@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import inspect
 from typing import Any, NamedTuple
 
 from streamgru.adapters.contract import Sink, Source
@@ -63,7 +65,7 @@ def lookup(group: str, name: str, what: str) -> Any:
         )
     try:
         return points[name].load()
-    except Exception as error:  # a plugin may fail in any way; it must not take us along
+    except (Exception, SystemExit) as error:  # a plugin may fail in any way; it must not take us along
         raise AdapterError(f"{what}: the plugin behind {name!r} is broken: {type(error).__name__}: {error}") from error
 
 
@@ -75,17 +77,36 @@ def survey() -> list[Found]:
             thing, fault = None, ""
             try:
                 thing = point.load()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 fault = f"{type(error).__name__}: {error}"
-            distribution, version = (point.dist.name, point.dist.version) if point.dist else ("?", "?")
+            distribution, version = _origin(point)
             found.append(Found(group, point.name, distribution, version, thing, fault))
     return found
 
 
 def _points(group: str) -> list[importlib.metadata.EntryPoint]:
-    return list(importlib.metadata.entry_points(group=f"streamgru.{group}"))
+    try:
+        return list(importlib.metadata.entry_points(group=f"streamgru.{group}"))
+    except Exception:  # some distribution's metadata are damaged: take those of the others
+        points: list[importlib.metadata.EntryPoint] = []
+        for distribution in importlib.metadata.distributions():
+            with contextlib.suppress(Exception):
+                points += distribution.entry_points.select(group=f"streamgru.{group}")
+        return points
+
+
+def _origin(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Name and version of the distribution behind an entry point, as far as its metadata tell."""
+    try:
+        return (point.dist.name or "?", point.dist.version or "?") if point.dist else ("?", "?")
+    except Exception:
+        return "?", "?"
 
 
 def _make(group: str, uri: Any) -> Any:
     cls = lookup(group, uri.scheme, uri.text)
+    base = Source if group == "sources" else Sink
+    if not (inspect.isclass(cls) and issubclass(cls, base)):
+        problem = f"expected a {base.__name__}, got {cls!r}"
+        raise AdapterError(f"{uri.text}: the plugin behind {uri.scheme!r} is broken: {problem}")
     return cls(uri.rest, convert(cls.options_type, uri.options, uri.text))

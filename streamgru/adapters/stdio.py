@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 from streamgru.adapters.contract import Batch, Item, Sink, Source
@@ -36,10 +37,7 @@ class StdinSource(Source[StdinOptions]):
         self._ended = False
 
     async def open(self) -> None:
-        try:
-            self._input = Descriptor(self.options.fd)
-        except OSError as error:
-            raise AdapterError(f"stdin: {error.strerror}") from None
+        self._input = _descriptor("stdin", self.options.fd, self.options.fd == 0 and sys.stdin is None)
 
     async def read(self) -> Batch:
         if self._input is None or self._ended:
@@ -68,10 +66,7 @@ class StdoutSink(Sink[StdoutOptions]):
         self._output: Descriptor | None = None
 
     async def open(self) -> None:
-        try:
-            self._output = Descriptor(self.options.fd)
-        except OSError as error:
-            raise AdapterError(f"stdout: {error.strerror}") from None
+        self._output = _descriptor("stdout", self.options.fd, self.options.fd == 1 and sys.stdout is None)
 
     async def write(self, items: list[Item]) -> None:
         if self._output is None:
@@ -89,3 +84,13 @@ class StdoutSink(Sink[StdoutOptions]):
     async def close(self) -> None:
         if self._output is not None:
             self._output.wake()
+
+
+def _descriptor(name: str, fd: int, closed: bool) -> Descriptor:
+    """*fd*, unless it was *closed* at the start: then its number now belongs to something else, or to nothing."""
+    if closed:
+        raise AdapterError(f"{name}: it was closed before the program began")
+    try:
+        return Descriptor(fd)
+    except OSError as error:
+        raise AdapterError(f"{name}: {error.strerror}") from None

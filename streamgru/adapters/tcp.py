@@ -50,6 +50,8 @@ class Connector:
     async def _disconnect(self) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
+            if writer.transport.get_write_buffer_size():
+                writer.transport.abort()  # what was flushed has left; the rest may have nobody who ever takes it
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()

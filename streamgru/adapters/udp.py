@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Annotated, Any
 
 from streamgru.adapters.contract import Batch, Source, Token
+from streamgru.adapters.listen import reason
 from streamgru.adapters.options import Options, option
 from streamgru.adapters.queues import Inbox
 from streamgru.adapters.uri import address
@@ -44,8 +44,7 @@ class UdpListenSource(Source[UdpOptions]):
                 lambda: _Receiver(self._inbox), local_addr=(host, port)
             )
         except OSError as error:
-            what = os.strerror(error.errno) if error.errno else error
-            raise AdapterError(f"udp+listen:{self.rest}: {what}") from None
+            raise AdapterError(f"udp+listen:{self.rest}: {reason(error)}") from None
         self.announcement = "listening on udp://{}:{}".format(*self._transport.get_extra_info("sockname")[:2])
 
     async def read(self) -> Batch:

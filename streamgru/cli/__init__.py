@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import sys
@@ -94,9 +93,10 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; every error is one line on stderr."""
     code = 1
+    _occupy_standard_descriptors()
     try:
         code = cli.main(arguments, prog_name="streamgru", standalone_mode=False) or 0
-        sys.stdout.flush()
+        _flush()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -111,10 +111,25 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = 2
     except (StreamgruError, OSError) as error:
         _complain(error)
-    if code == 141:  # what is left in the buffer has no reader; leave nothing for Python to flush
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    try:
+        _flush()
+    except OSError:  # leave nothing for Python to try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _occupy_standard_descriptors() -> None:
+    """Open those of 0, 1 and 2 that are closed, so that no file or socket of ours is taken for one of them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def _complain(error: Exception) -> None:

@@ -42,7 +42,7 @@ class Playback:
         self.y = np.empty((longest, model.n_out), model.dtype)
         self.latency_ns = np.empty(longest, np.int64)
         self.done: list[Score] = []
-        self.steps_before = 0  # in the recordings that are done
+        self.steps_before = self.steps_right = 0  # in the recordings that are done
         self._begin()
 
     def _begin(self) -> None:
@@ -62,12 +62,13 @@ class Playback:
 
     def advance(self, n_steps: int) -> int:
         """Play at most *n_steps*, and not beyond the end of a recording; tell how many it were."""
-        clock, step, x, y, latency_ns = time.perf_counter_ns, self.stream.step, self.recording.x, self.y, self.latency_ns
-        first, last = self.at, min(self.at + n_steps, len(x))
+        clock, step = time.perf_counter_ns, self.stream.step
+        first, last = self.at, min(self.at + n_steps, len(self.recording.x))
         for i in range(first, last):
+            x, y = self.recording.x[i], self.y[i]
             before = clock()
-            step(x[i], out=y[i])
-            latency_ns[i] = clock() - before
+            step(x, out=y)
+            self.latency_ns[i] = clock() - before
         self.at = last
         return last - first
 
@@ -76,6 +77,7 @@ class Playback:
         score = self.score()
         self.done.append(score)
         self.steps_before += score.steps
+        self.steps_right += score.right
         if not self.finished:
             self._begin()
         return score

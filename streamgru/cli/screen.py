@@ -1,4 +1,4 @@
-"""The terminal: a screen of one's own for as long as it is needed, lines of styled text, curves of dots."""
+"""The terminal: a screen of one's own for as long as it is needed, and lines of styled text."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
 from types import FrameType
 from typing import Any
-
-import click
-import numpy as np
-from numpy.typing import NDArray
 
 from streamgru.cli import Signalled
 
@@ -30,13 +27,21 @@ LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 
 def is_terminal() -> bool:
     """Whether stdout is a terminal that can be drawn on."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return False
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and encoding == "utf8"
+    return os.environ.get("TERM", "dumb") != "dumb" and encoding == "utf8"
 
 
 def has_colour() -> bool:
     """Whether colours are welcome; see https://no-color.org."""
     return is_terminal() and not os.environ.get("NO_COLOR")
+
+
+def forgive_encoding() -> None:
+    """Write a question mark where the encoding of stdout lacks a character, rather than fail."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def render(line: Line, width: int, colour: bool) -> str:
@@ -114,19 +119,14 @@ def _write(text: str) -> None:
 
 def _silence_keyboard() -> list[Any] | None:
     """Stop the terminal from showing what is typed; give its settings as they were."""
-    try:
-        import termios  # not on Windows
+    if os.name != "posix" or not os.isatty(0):
+        return None
+    import termios
 
-        before = termios.tcgetattr(0)
-        after = list(before)
-        after[3] &= ~(termios.ECHO | termios.ICANON)
-        termios.tcsetattr(0, termios.TCSANOW, after)
-    except (ImportError, OSError, ValueError):
-        return None
-    except Exception as error:  # termios.error is no OSError
-        if type(error).__module__ != "termios":
-            raise
-        return None
+    before = termios.tcgetattr(0)
+    after = list(before)
+    after[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(0, termios.TCSANOW, after)
     return before
 
 
@@ -136,48 +136,3 @@ def _restore_keyboard(before: list[Any] | None) -> None:
 
         with contextlib.suppress(termios.error):
             termios.tcsetattr(0, termios.TCSAFLUSH, before)
-
-
-def curve(values: NDArray[np.floating[Any]], low: float, high: float, dots: int, per_dot: int, rows: int) -> list[str]:
-    """Draw a signal in braille, the newest value at the right.
-
-    Parameters
-    ----------
-    values : ndarray (n_steps,)
-        From the start of the signal, so that a dot keeps its place among the steps while it moves left.
-    low, high : float
-        The values at the lower and the upper edge.
-    dots : int
-        Width; two dots are one character.
-    per_dot : int
-        Steps that share a dot.
-    rows : int
-        Height in characters of four dots.
-    """
-    grid = np.zeros((4 * rows, dots + dots % 2), bool)
-    n_bins = -(-len(values) // per_dot)
-    scaled = (np.clip((values - low) / (high - low), 0, 1) * (4 * rows - 1)).round().astype(int)
-    for column in range(max(0, dots - n_bins), dots):
-        begin = (n_bins - dots + column) * per_dot
-        part = scaled[max(0, begin - 1) : begin + per_dot]  # with the step before, so that the line holds together
-        grid[4 * rows - 1 - part.max() : 4 * rows - part.min(), column] = True
-    cells = grid.reshape(rows, 4, -1, 2)
-    weights = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
-    codes = 0x2800 + np.einsum("rdcs,ds->rc", cells, weights)
-    return ["".join(map(chr, row)) for row in codes]
-
-
-def bar(share: float, width: int) -> str:
-    """A bar of *width* characters, filled to eighths of a character."""
-    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
-    return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()).ljust(width)
-
-
-def fitted(text: str, width: int) -> str:
-    """A text in exactly *width* characters."""
-    return text.ljust(width) if len(text) <= width else text[: max(width - 1, 0)] + "…"[: max(width, 0)]
-
-
-def usage(message: str) -> click.UsageError:
-    """An error of the command line: exit code 2."""
-    return click.UsageError(message)

@@ -22,7 +22,7 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> bytes:
         If it cannot be opened, is no regular file, or is too large.
     """
     try:
-        with io.BufferedReader(io.FileIO(path, opener=_open)) as file:
+        with io.BufferedReader(io.FileIO(os.fspath(path), opener=_open)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise FormatError(f"{path}: expected a regular file, got {_kind(status.st_mode)}")

@@ -86,7 +86,8 @@ def _recognise(data: bytes) -> tuple[str, str]:
     for magic, at, kind, advice in MAGIC:
         if data[at : at + len(magic)] == magic:
             return kind, advice
-    if data[:1] == b"\x08" and b"onnx" in (data[:4096] + data[-4096:]).lower():  # protobuf has no magic
+    # Protobuf has no magic, but ONNX begins with its version (field 1), and one of the fields 2 to 8 follows.
+    if data[:1] == b"\x08" and data[1:2] < b"\x20" and data[2:3] in (b"\x12", b"\x1a", b'"', b"(", b"2", b":", b"B"):
         return "probably an ONNX model", "This version does not read it; save the weights it was made from."
     return "", ""
 

@@ -51,7 +51,7 @@ def find(tensors: Tensors, where: str) -> Found:
         raise _refusal(f"what {_names(others)} is for cannot be told", found, where)
     orders = list(islice(_chains(grus), 2)) if len(grus) <= MAX_CHAIN else []
     if len(orders) != 1:
-        raise _refusal(f"the order of {_names(grus)} cannot be told from their sizes", found, where)
+        raise _refusal(f"the order of {_names(grus)} cannot be told", found, where)
     if len(heads) > 1:
         raise _refusal(f"the order of {_names(heads)}, and what stands between them, cannot be told", found, where)
     chain = orders[0] + heads

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,12 @@ from streamgru.formats.torch_names import UNNAMED
 from streamgru.model import spec as s
 
 GRU_KEYS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-FUNCTIONS = {"ReLU": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Hardsigmoid": "hard_sigmoid_keras3"}
+FUNCTIONS: dict[str, s.Function] = {
+    "ReLU": "relu",
+    "Tanh": "tanh",
+    "Sigmoid": "sigmoid",
+    "Hardsigmoid": "hard_sigmoid_keras3",
+}
 IDLE = ("Identity", "Dropout", "Dropout1d", "AlphaDropout", "Flatten")  # without effect on one timestep
 FOLDERS = ("Sequential", "ModuleList", "ModuleDict")
 
@@ -91,7 +97,7 @@ def _known(module: Any, torch: Any) -> Callable[[Any, str], Layers] | None:
         nn.GRU: _gru, nn.GRUCell: _cell, nn.Linear: _linear, nn.Embedding: _embedding,
         nn.LayerNorm: _layernorm, nn.BatchNorm1d: _batchnorm, nn.Softmax: _softmax,
     }  # fmt: skip
-    table |= {getattr(nn, name): _activation for name in FUNCTIONS}
+    table |= {getattr(nn, theirs): partial(_activation, ours) for theirs, ours in FUNCTIONS.items()}
     return next((make for cls, make in table.items() if isinstance(module, cls)), None)
 
 
@@ -141,8 +147,7 @@ def _softmax(module: Any, path: str) -> Layers:
     return [(s.Softmax(name=path), {}, 0)]
 
 
-def _activation(module: Any, path: str) -> Layers:
-    function: Any = next(ours for theirs, ours in FUNCTIONS.items() if type(module).__name__ == theirs)
+def _activation(function: s.Function, module: Any, path: str) -> Layers:
     return [(s.Activation(name=path, function=function), {}, 0)]
 
 

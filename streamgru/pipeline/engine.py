@@ -37,6 +37,8 @@ class Taken:
     items: list[Item] = field(default_factory=list)
     outcome: Outcome = Outcome.DONE
     failure: RecordError | None = None
+    records: int = 0
+    errors: int = 0
 
 
 class Engine:
@@ -88,6 +90,11 @@ class Engine:
             self._rows(batch.origin, decoder.finish(batch.end == "cut"), taken)
         if batch.end:
             self._end(batch.origin, taken)
+        if taken.failure is not None or 0 < taken.records == taken.errors:
+            taken.outcome = Outcome.SKIPPED if self._on_error == "skip" else Outcome.REFUSED
+        self.counts.records += taken.records
+        self.counts.errors += taken.errors
+        self.counts.streams = len(self._pool)
         return taken
 
     def finish(self) -> list[Item]:
@@ -109,15 +116,13 @@ class Engine:
         chosen = np.zeros(n_rows, bool)
         for segment in _segments(rows, n_rows):
             self._segment(origin, rows, x, segment, refused, y, chosen)
-        self.counts.records += len(rows)
-        self.counts.errors += len(refused)
-        self.counts.streams = len(self._pool)
         if refused and failing:
             first = min(refused)
             taken.failure = RecordError(f"{origin}: {_located(rows, first, refused)}")
             chosen[first:] = False
-        elif len(refused) == len(rows):
-            taken.outcome = Outcome.SKIPPED if self._on_error == "skip" else Outcome.REFUSED
+            n_rows, refused = first + 1, {first: refused[first]}
+        taken.records += n_rows
+        taken.errors += len(refused)
         self.counts.predictions += int(chosen.sum())
         if self._on_error == "report":
             chosen[list(refused)] = True
@@ -128,11 +133,10 @@ class Engine:
         y: NDArray[np.floating[Any]], chosen: NDArray[np.bool_],
     ) -> None:
         """Step rows of which only the first may restart its stream and only the last may end it."""
-        handles = self._handles(origin, rows, segment, refused)
+        steps = self._handles(origin, rows, segment, refused)
         valid = np.array([i for i in segment if i not in refused], np.intp)
         if not valid.size:
             return
-        steps = handles[valid - segment.start]
         first, last = segment.start, segment.stop - 1
         if valid[0] == first and _flag(rows.start, first) | _flag(rows.reset, first):
             self._pool.reset(Handle(steps[0]))
@@ -189,25 +193,27 @@ class Engine:
     def _handles(
         self, origin: str, rows: Rows, segment: range, refused: dict[int, RecordError]
     ) -> NDArray[np.uint64]:
-        """The stream of each row, opened where it is new."""
-        handles = np.zeros(len(segment), np.uint64)
-        if rows.ids is None:
-            handles[:] = self._handle(origin.encode(), segment.start, refused)
-            if not handles[0]:
-                refused.update({i: refused[segment.start] for i in segment if i not in refused})
-            return handles
-        for k, i in enumerate(segment):
-            if i not in refused:
-                # A record without an id belongs to its origin; as bytes it can be nobody's id.
-                handles[k] = self._handle(rows.ids[i] if rows.ids[i] != "" else origin.encode(), i, refused)
-        return handles
+        """The streams of the rows that are not refused, opened where they are new."""
+        own = _own(origin)
+        handles = []
+        if rows.ids is None:  # the common case: one look-up for all of them
+            handle = None
+            for i in segment:
+                if i not in refused:
+                    handle = handle or self._handle(own, i, refused)
+                    handles.append(handle)
+        else:
+            for i in segment:
+                if i not in refused:
+                    handles.append(self._handle(rows.ids[i] if rows.ids[i] != "" else own, i, refused))
+        return np.array([handle for handle in handles if handle], np.uint64)
 
     def _handle(self, id: str | int | bytes, i: int, refused: dict[int, RecordError]) -> int:
         """The stream *id*, opened if it is new; 0, with row *i* refused, if the pool is full."""
         try:
             return self._pool.handle(id) if id in self._pool else self._pool.open(id)
         except PoolFull as error:
-            refused.setdefault(i, RecordError(str(error)))
+            refused[i] = RecordError(str(error))
             return 0
 
     def _send(
@@ -238,7 +244,7 @@ class Engine:
 
     def _end(self, origin: str, taken: Taken) -> None:
         """An origin has ended, and with it the stream of its records without an id."""
-        id = origin.encode()
+        id = _own(origin)
         if id in self._pool:
             handle = int(self._pool.handle(id))
             self._release(handle, taken)
@@ -246,7 +252,6 @@ class Engine:
         self._decoders.pop(origin, None)
         if not self._shared:
             self._encoders.pop(origin, None)
-        self.counts.streams = len(self._pool)
 
     def _release(self, handle: int, taken: Taken) -> None:
         """Send the last prediction of a stream, if it was held back."""
@@ -287,6 +292,11 @@ def _segments(rows: Rows, n_rows: int) -> Iterator[range]:
 def _located(rows: Rows, i: int, refused: dict[int, RecordError]) -> str:
     """The error of a row, and the line where it stood."""
     return f"line {rows.lines[i]}: {refused[i]}" if rows.lines else str(refused[i])
+
+
+def _own(origin: str) -> bytes:
+    """The id of the stream of an origin's records without one: as bytes it can be nobody's id."""
+    return origin.encode(errors="surrogateescape")  # it may be a file's name
 
 
 def _flag(column: list[bool] | None, i: int) -> bool:

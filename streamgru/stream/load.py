@@ -97,6 +97,7 @@ def from_torch(
     UnsupportedError
         If the module has a part that this version has no layer for.
     """
+    module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
     if spec is None:
         found, tensors = describe(module)
     else:

@@ -100,7 +100,7 @@ class Model:
         return Stream(self)
 
     def pool(self, capacity: int = 1024) -> Pool:
-        """Make a pool of at most *capacity* streams."""
+        """Make a pool of at most *capacity* streams; ValueError unless 1 <= capacity < 2**31."""
         return Pool(self, capacity)
 
     def restore(self, blob: bytes, *, carry: bool = False) -> Stream:
@@ -128,6 +128,11 @@ class Model:
         Returns
         -------
         ndarray (n_streams, n_steps, n_out)
+
+        Raises
+        ------
+        ShapeError, NonFiniteError, TokenError
+            Naming the sequence, the step and the number.
         """
         try:
             rows = np.asarray(X)

@@ -31,8 +31,6 @@ def test_a_pipe_does_not_hang(tmp_path):
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
 def test_a_device_is_refused(device):
-    if not Path(device).exists():
-        pytest.skip("needs devices")
     with pytest.raises(FormatError, match="a device"):
         read_bytes(device)
 
@@ -71,3 +69,9 @@ def test_the_file_gets_the_usual_permissions(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
     write_bytes(tmp_path / "a", b"")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_number_is_no_path():
+    """open() would take it for a file that is open already."""
+    with pytest.raises(TypeError):
+        read_bytes(0)

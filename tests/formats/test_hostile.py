@@ -9,7 +9,6 @@ import subprocess
 import sys
 import zipfile
 
-import networks
 import numpy as np
 import pytest
 from safetensors.numpy import save
@@ -18,6 +17,7 @@ import streamgru
 from streamgru.errors import LoadError, SpecError
 from streamgru.model import spec as s
 from streamgru.model.spec import to_json
+from tests.formats import networks
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 import json
 
-import networks
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
@@ -10,6 +9,7 @@ from streamgru.formats import native
 from streamgru.formats.read import read
 from streamgru.model import spec as s
 from streamgru.model.spec import to_json
+from tests.formats import networks
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ import io
 import pickle
 import zipfile
 
-import networks
 import numpy as np
 import pytest
 from safetensors.numpy import save
@@ -11,6 +10,7 @@ from streamgru.errors import FormatError, SpecError, UnsupportedError
 from streamgru.formats import native
 from streamgru.formats.read import read, read_spec
 from streamgru.model.spec import to_json
+from tests.formats import networks
 
 TOML = """
 [[programs.main.inputs]]

@@ -2,12 +2,12 @@ import json
 
 import numpy as np
 import pytest
-from networks import entry, safetensors_bytes
 from safetensors.numpy import save
 
 from streamgru.errors import FormatError
 from streamgru.formats import safetensors_file
 from streamgru.formats.safetensors_file import MAX_HEADER_BYTES, MAX_TENSORS, parse
+from tests.formats.networks import entry, safetensors_bytes
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?"])

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import torch_gru, torch_linear
 
 from streamgru.errors import LoadError, SpecError, UnsupportedError
 from streamgru.formats.torch import find, map_tensors
 from streamgru.model import spec as s
 from streamgru.model.layout import ALIGN, lay_out
 from streamgru.model.spec import from_json, from_toml, to_json
+from tests.formats.networks import torch_gru, torch_linear
 
 
 def found(tensors):

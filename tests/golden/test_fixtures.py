@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import gru_numpy
 
 import streamgru
 from streamgru.model import spec as s
+from tests.oracle import gru_numpy
 
 FIXTURES = Path(os.environ.get("STREAMGRU_FIXTURES", Path(__file__).parents[3] / "shared" / "fixtures"))
 
@@ -218,3 +218,22 @@ def test_the_oracle_agrees_with_tensorflow_on_reset_before():
     h = gru_numpy.gru(io["mfcc"][0], *tensors.values(), variant="before")
     compare(h, io["expected_h_seq_f64"][0], 1e-12)
     compare(h[-1], io["expected_h_last_tf"][0], 1e-5)
+
+
+OTHERS = {
+    "handwriting_gru/*.h5": "HDF5",
+    "gait_phase/*.keras": "Keras",
+    "gait_phase/*.tflite": "TensorFlow Lite",
+    "gait_phase/weights.npz": "NumPy archive",
+    "onnx_gru_nodes/*.onnx": "ONNX",
+    "arm_kws_gru/*.pb": "expected a .safetensors file",
+}
+
+
+@pytest.mark.parametrize("pattern", OTHERS)
+def test_files_of_other_frameworks_are_refused(pattern):
+    paths = list(FIXTURES.glob(pattern))
+    assert paths
+    for path in paths:
+        with pytest.raises(streamgru.LoadError, match=OTHERS[pattern]):
+            streamgru.load(path)

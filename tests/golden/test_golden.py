@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import gru_numpy
 from safetensors.numpy import load_file
 
 import streamgru
+from tests.oracle import gru_numpy
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.safetensors") if path.stem != "format_1")

@@ -6,9 +6,9 @@ and within 1e-6 up to n_hid 256; float64 within 1e-12.
 
 import numpy as np
 import pytest
-from oracle import gru_numpy
 
 import streamgru
+from tests.oracle import gru_numpy
 
 torch = pytest.importorskip("torch", reason="needs torch")
 nn = torch.nn

@@ -36,7 +36,8 @@ def test_embedding(dtype, rng):
     weight = uniform(rng, 300, 7)
     model = Model(
         spec_of(s.Embedding(name="layer", n_out=7), inputs=(s.Input(name="word", kind="token", vocab=300),)),
-        {"layer.weight": weight}, dtype=dtype,
+        {"layer.weight": weight},
+        dtype=dtype,
     )
     stream = model.stream()
     for token in (0, 1, 150, 299):
@@ -125,7 +126,10 @@ def test_normalize(to, reference, n, dtype, rng):
 def test_concat_slice_add_mul(dtype, rng):
     x = uniform(rng, 6)
     wide = oracle.wide(x)
-    front, back = s.Slice(name="front", inputs=("x",), start=0, stop=3), s.Slice(name="back", inputs=("x",), start=3, stop=6)
+    front, back = (
+        s.Slice(name="front", inputs=("x",), start=0, stop=3),
+        s.Slice(name="back", inputs=("x",), start=3, stop=6),
+    )
     pair = ("front", "back")
     check(wide[2:5], x, dtype, s.Slice(name="layer", start=2, stop=5))
     check(wide[:3] + wide[3:], x, dtype, front, back, s.Add(name="layer", inputs=pair))

@@ -25,8 +25,10 @@ def gru(**change):
 
 def test_nothing_overlaps_and_everything_is_aligned():
     layers = (
-        s.Gru(name="a", n_hid=17), s.Gru(name="b", n_hid=1),
-        s.Concat(name="c", inputs=("a", "b", "x")), s.Slice(name="d", start=1, stop=20),
+        s.Gru(name="a", n_hid=17),
+        s.Gru(name="b", n_hid=1),
+        s.Concat(name="c", inputs=("a", "b", "x")),
+        s.Slice(name="d", start=1, stop=20),
     )
     rng = np.random.default_rng(0)
     layout = lay_out(program(*layers), gru_tensors(rng, "a", 3, 17) | gru_tensors(rng, "b", 17, 1), header=ALIGN)
@@ -99,7 +101,10 @@ def test_tensors_that_do_not_fit(change, words):
         (program(s.Embedding(name="e", n_out=2), inputs=(X, WORD)), "takes one token input, got x, word"),
         (program(s.Embedding(name="e", n_out=2), inputs=(WORD, X)), "takes one token input, got word, x"),
         (program(s.Softmax(name="a"), inputs=(s.Input(name="x", kind="token"),)), "size 1 and a vocab"),
-        (program(s.Softmax(name="a"), inputs=(s.Input(name="x", kind="token", size=2, vocab=3),)), "size 1 and a vocab"),
+        (
+            program(s.Softmax(name="a"), inputs=(s.Input(name="x", kind="token", size=2, vocab=3),)),
+            "size 1 and a vocab",
+        ),
         (program(s.Softmax(name="a"), inputs=(s.Input(name="x", vocab=3),)), "only a token input has a vocab"),
         (program(s.Softmax(name="a"), inputs=(s.Input(name="x", features=("u", "v")),)), "expected 1 features, got 2"),
         (program(s.Softmax(name="a"), outputs=(s.Output(name="y", start=3),)), "3:3 is no slice of 3"),

@@ -34,7 +34,7 @@ def test_a_tensor_too_large_for_float32(which, rng):
     tensors = gru_tensors(rng, "g", 3, 2, h0=True)
     tensors[f"g.{which}"] = np.full(tensors[f"g.{which}"].shape, 1e39)
     Plan(program(layer), tensors, "float64")
-    with pytest.raises(SpecError, match="layer 'g': .*too large for float32"):
+    with pytest.raises(SpecError, match=r"layer 'g': .*too large for float32"):
         Plan(program(layer), tensors, "float32")
 
 
@@ -50,7 +50,7 @@ def test_fold_batchnorm(rng):
 
 def test_a_negative_variance_is_refused(rng):
     tensors = {"b.mean": np.zeros(3), "b.var": np.array([1.0, -1.0, 1.0])}
-    with pytest.raises(SpecError, match="'b.var'"):
+    with pytest.raises(SpecError, match=r"'b\.var'"):
         Plan(program(s.BatchNorm(name="b")), tensors, "float32")
 
 

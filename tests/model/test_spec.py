@@ -50,7 +50,7 @@ def test_json_round_trip():
 
 
 def test_toml():
-    text = '''
+    text = """
         title = "a thermostat"
         [[programs.main.inputs]]
         name = "x"
@@ -59,7 +59,7 @@ def test_toml():
         kind = "gru"
         name = "gru"
         n_hid = 8
-    '''
+    """
     expected = s.sequential(s.Gru(name="gru", n_hid=8), inputs=(s.Input(name="x", size=2),), title="a thermostat")
     assert s.from_toml(text) == expected
 

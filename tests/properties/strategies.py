@@ -19,11 +19,18 @@ def models(draw):
     layers, tensors, before = [], {}, "x"
     for i in range(draw(st.integers(1, 3))):
         n_hid, initial = draw(st.integers(1, 9)), draw(st.sampled_from(["zero", "learned"]))
-        layers.append(Gru(
-            name=f"gru.{i}", n_hid=n_hid, inputs=(before,), initial=initial,
-            variant=draw(st.sampled_from(VARIANTS)), gate=draw(st.sampled_from(FUNCTIONS)),
-            candidate=draw(st.sampled_from(FUNCTIONS)), clip=draw(st.sampled_from([None, 0.125, 3.0])),
-        ))
+        layers.append(
+            Gru(
+                name=f"gru.{i}",
+                n_hid=n_hid,
+                inputs=(before,),
+                initial=initial,
+                variant=draw(st.sampled_from(VARIANTS)),
+                gate=draw(st.sampled_from(FUNCTIONS)),
+                candidate=draw(st.sampled_from(FUNCTIONS)),
+                clip=draw(st.sampled_from([None, 0.125, 3.0])),
+            )
+        )
         tensors |= gru_tensors(rng, f"gru.{i}", size, n_hid, BOUND, initial == "learned", draw(st.booleans()))
         before, size = f"gru.{i}", n_hid
         if draw(st.booleans()):

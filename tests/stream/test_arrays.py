@@ -92,7 +92,9 @@ def test_a_number_beyond_the_dtype(x, words, rng):
 @pytest.mark.parametrize("out", OUTS)
 def test_step_out(out, stream):
     refuses(
-        stream, ShapeError, r"out: expected a writable, contiguous float\d\d array \(5,\), got",
+        stream,
+        ShapeError,
+        r"out: expected a writable, contiguous float\d\d array \(5,\), got",
         lambda: stream.step([1, 2, 3], out=out(stream.model.dtype)),
     )
 
@@ -119,7 +121,9 @@ def test_blocks(method, X, error, words, stream):
 @pytest.mark.parametrize("shape", [(2, 4), (3, 5), (5,), (2, 5, 1)])
 def test_run_out(shape, stream):
     refuses(
-        stream, ShapeError, r"out: expected a writable, contiguous float\d\d array \(2, 5\), got float",
+        stream,
+        ShapeError,
+        r"out: expected a writable, contiguous float\d\d array \(2, 5\), got float",
         lambda: stream.run(np.zeros((2, 3)), out=np.zeros(shape, stream.model.dtype)),
     )
 
@@ -155,8 +159,10 @@ def reader(request, rng):
     """A stream of a network that takes a word of seven and two floats."""
     inputs = (Input(name="word", kind="token", vocab=7), Input(name="x", size=2))
     layers = (
-        Embedding(name="e", n_out=4, inputs=("word",)), Concat(name="c", inputs=("e", "x")),
-        Gru(name="gru", n_hid=3), Dense(name="d", n_out=2),
+        Embedding(name="e", n_out=4, inputs=("word",)),
+        Concat(name="c", inputs=("e", "x")),
+        Gru(name="gru", n_hid=3),
+        Dense(name="d", n_out=2),
     )
     tensors = {"e.weight": uniform(rng, 7, 4), "d.weight": uniform(rng, 2, 3)} | gru_tensors(rng, "gru", 6, 3)
     return Model(spec_of(*layers, inputs=inputs), tensors, dtype=request.param).stream()
@@ -187,9 +193,11 @@ def test_named_inputs_in_any_order(reader):
     np.testing.assert_array_equal(reader.step({"x": [[0.5], [2]], "word": [3]}), other.step([3, 0.5, 2]))
 
 
-@pytest.mark.parametrize("x", [{"word": 1}, {"x": [1, 2]}, {"word": [1, 2], "x": [1]}, {"word": 1, "x": [1, 2], "z": 0}])
+@pytest.mark.parametrize(
+    "x", [{"word": 1}, {"x": [1, 2]}, {"word": [1, 2], "x": [1]}, {"word": 1, "x": [1, 2], "z": 0}]
+)
 def test_wrong_named_inputs(x, reader):
     before = reader.snapshot()
-    with pytest.raises(ShapeError, match="expected the inputs word, x, got|expected 1 number"):
+    with pytest.raises(ShapeError, match=r"expected the inputs word, x, got|expected 1 number"):
         reader.step(x)
     assert reader.snapshot() == before

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -5,6 +8,7 @@ import streamgru
 
 torch = pytest.importorskip("torch", reason="needs torch")
 nn = torch.nn
+weight_norm = torch.nn.utils.parametrizations.weight_norm
 torch.set_num_threads(1)
 
 
@@ -84,6 +88,10 @@ class Looper(Stepper):
         return torch.stack(answers, 1)
 
 
+class OwnTanh(nn.Tanh):
+    pass
+
+
 def batch_first(module, x):
     with torch.no_grad():
         answer = module.eval()(torch.tensor(x)[None])
@@ -114,6 +122,9 @@ CALLED = {
     "a GRU of size 1": lambda: nn.GRU(1, 1),
     "a cell": lambda: nn.GRUCell(3, 4, bias=False),
     "sequential": lambda: nn.Sequential(nn.Linear(3, 5), nn.Sigmoid(), nn.Identity(), nn.GRU(5, 4)),
+    "an activation derived from PyTorch's": lambda: nn.Sequential(nn.Linear(3, 5), OwnTanh(), nn.GRU(5, 4)),
+    "weights under a parametrization": lambda: nn.Sequential(weight_norm(nn.Linear(3, 5)), nn.GRU(5, 4)),
+    "compiled": lambda: torch.compile(Tagger(), backend="eager"),
     "double": lambda: Tagger().double(),
     "half": lambda: Tagger().bfloat16(),
 }
@@ -315,3 +326,21 @@ def test_a_file_of_the_state_dict_is_the_same_network(tmp_path):
     model, loaded = streamgru.from_torch(module), streamgru.load(tmp_path / "m.safetensors")
     assert loaded.spec == model.spec
     assert loaded.fingerprint == model.fingerprint
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_checkpoint_is_not_opened_but_explained(tmp_path, legacy, whole):
+    module = Tagger()
+    content = module if whole else module.state_dict()
+    torch.save(content, tmp_path / "m.pt", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(streamgru.UnsupportedError, match=r"PyTorch checkpoint.*from_torch"):
+        streamgru.load(tmp_path / "m.pt")
+
+
+def test_loading_does_not_import_torch(tmp_path):
+    """It takes seconds, and hundreds of megabytes."""
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(pytest.importorskip("safetensors.torch").save(Tagger().state_dict()))
+    code = "import sys, streamgru; streamgru.load(sys.argv[1]); streamgru.from_torch; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code, path], timeout=60).returncode == 0

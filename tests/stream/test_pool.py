@@ -149,33 +149,33 @@ def test_wrong_capacity(capacity, model):
 
 
 STEPS = [
-    (dict(ids=["a", "b"]), ShapeError, r"ids: expected one for each of 3 rows of X, got shape \(2,\)"),
-    (dict(ids="abc"), ShapeError, "ids: expected one for each of 3 rows of X, got str"),
-    (dict(ids=b"abc"), ShapeError, "ids: .* got bytes"),
-    (dict(ids=5), ShapeError, "ids: .* got int"),
-    (dict(ids=None), ShapeError, "ids: .* got NoneType"),
-    (dict(ids=np.zeros((3, 1), "u8")), ShapeError, r"ids: .* got shape \(3, 1\)"),
-    (dict(ids=["a", 1.5, "b"]), ShapeError, "id: expected str, bytes or int, got float"),
-    (dict(ids=["a", "zz", "b"]), UnknownStream, "row 1: no stream 'zz' is open"),
-    (dict(ids=["a", "b", 1]), UnknownStream, "row 2: no stream 1 is open"),
-    (dict(ids=np.array([0, 1, 2**64 - 1], "u8")), UnknownStream, "row 0: no stream of handle 0x0 is open"),
-    (dict(X=np.zeros((3, 2))), ShapeError, r"X: expected shape \(n, 3\), got \(3, 2\)"),
-    (dict(X=np.zeros(3)), ShapeError, r"X: expected shape \(n, 3\), got \(3,\)"),
-    (dict(X=[["a"] * 3] * 3), ShapeError, "X: expected numbers"),
-    (dict(X=[[1, 2, 3], [1, np.nan, 3], [1, 2, 3]]), NonFiniteError, r"X\[1, 1\]: expected a finite float\d\d, got nan"),
-    (dict(out=np.zeros((3, 4))), ShapeError, "out: expected"),
-    (dict(out=np.zeros((2, 5))), ShapeError, "out: expected"),
-    (dict(status=[0, 0, 0]), ShapeError, "status: expected"),
-    (dict(status=np.zeros(2, "u1")), ShapeError, "status: expected"),
-    (dict(status=np.zeros(3, "i1")), ShapeError, "status: expected"),
-    (dict(status=np.zeros(6, "u1")[::2]), ShapeError, "status: expected"),
-    (dict(t=[1, 2]), ShapeError, r"t: expected float64 \(3,\), got int64 \(2,\)"),
-    (dict(t="now"), ShapeError, "t: expected float64"),
-    (dict(t=["a", "b", "c"]), ShapeError, "t: expected float64"),
-    (dict(t=[[1], [2, 3], 4]), ShapeError, "t: expected"),
-    (dict(seq=[1, 2.5, 3]), ShapeError, r"seq: expected int64 \(3,\), got float64"),
-    (dict(seq=[1, 2, 2**70]), ShapeError, r"seq: expected int64 \(3,\), got object"),
-    (dict(seq=np.full(3, 2**63, "u8")), ShapeError, r"seq: expected int64 \(3,\), got uint64"),
+    ({"ids": ["a", "b"]}, ShapeError, r"ids: expected one for each of 3 rows of X, got shape \(2,\)"),
+    ({"ids": "abc"}, ShapeError, "ids: expected one for each of 3 rows of X, got str"),
+    ({"ids": b"abc"}, ShapeError, "ids: .* got bytes"),
+    ({"ids": 5}, ShapeError, "ids: .* got int"),
+    ({"ids": None}, ShapeError, "ids: .* got NoneType"),
+    ({"ids": np.zeros((3, 1), "u8")}, ShapeError, r"ids: .* got shape \(3, 1\)"),
+    ({"ids": ["a", 1.5, "b"]}, ShapeError, "id: expected str, bytes or int, got float"),
+    ({"ids": ["a", "zz", "b"]}, UnknownStream, "row 1: no stream 'zz' is open"),
+    ({"ids": ["a", "b", 1]}, UnknownStream, "row 2: no stream 1 is open"),
+    ({"ids": np.array([0, 1, 2**64 - 1], "u8")}, UnknownStream, "row 0: no stream of handle 0x0 is open"),
+    ({"X": np.zeros((3, 2))}, ShapeError, r"X: expected shape \(n, 3\), got \(3, 2\)"),
+    ({"X": np.zeros(3)}, ShapeError, r"X: expected shape \(n, 3\), got \(3,\)"),
+    ({"X": [["a"] * 3] * 3}, ShapeError, "X: expected numbers"),
+    ({"X": [[1, 2, 3], [1, np.nan, 3], [1, 2, 3]]}, NonFiniteError, r"X\[1, 1\]: expected a finite float\d\d, got nan"),
+    ({"out": np.zeros((3, 4))}, ShapeError, "out: expected"),
+    ({"out": np.zeros((2, 5))}, ShapeError, "out: expected"),
+    ({"status": [0, 0, 0]}, ShapeError, "status: expected"),
+    ({"status": np.zeros(2, "u1")}, ShapeError, "status: expected"),
+    ({"status": np.zeros(3, "i1")}, ShapeError, "status: expected"),
+    ({"status": np.zeros(6, "u1")[::2]}, ShapeError, "status: expected"),
+    ({"t": [1, 2]}, ShapeError, r"t: expected float64 \(3,\), got int64 \(2,\)"),
+    ({"t": "now"}, ShapeError, "t: expected float64"),
+    ({"t": ["a", "b", "c"]}, ShapeError, "t: expected float64"),
+    ({"t": [[1], [2, 3], 4]}, ShapeError, "t: expected"),
+    ({"seq": [1, 2.5, 3]}, ShapeError, r"seq: expected int64 \(3,\), got float64"),
+    ({"seq": [1, 2, 2**70]}, ShapeError, r"seq: expected int64 \(3,\), got object"),
+    ({"seq": np.full(3, 2**63, "u8")}, ShapeError, r"seq: expected int64 \(3,\), got uint64"),
 ]
 
 
@@ -185,7 +185,7 @@ def test_refused_before_any_state_changes(wrong, error, words, model):
     pool.open("a"), pool.open("b")
     pool.step(["a"], [[1, 2, 3]])
     before = [pool.snapshot(id) for id in pool]
-    right = dict(ids=["a", "b", "a"], X=np.ones((3, 3)))
+    right = {"ids": ["a", "b", "a"], "X": np.ones((3, 3))}
     with pytest.raises((ValueError, StateError), match=words) as caught:
         pool.step(**(right | wrong))
     assert caught.type is error

@@ -127,7 +127,9 @@ def test_lies_under_a_right_checksum(model, blob):
 def test_another_model_only_to_carry_over(model, blob, rng):
     trained_on = Model(model.spec, gru_tensors(rng, "gru", 3, 5))
     assert trained_on.state_layout == model.state_layout and trained_on.fingerprint != model.fingerprint
-    with pytest.raises(SnapshotError, match=f"expected model {trained_on.fingerprint[:12]}, got {model.fingerprint[:12]}"):
+    with pytest.raises(
+        SnapshotError, match=f"expected model {trained_on.fingerprint[:12]}, got {model.fingerprint[:12]}"
+    ):
         trained_on.restore(blob)
     carried = trained_on.restore(blob, carry=True)
     assert carried.model is trained_on and carried.n_steps == 4
@@ -137,7 +139,8 @@ def test_another_model_only_to_carry_over(model, blob, rng):
 @pytest.mark.parametrize("carry", [False, True])
 def test_another_layout_never(carry, blob, rng):
     others = [
-        gru_model(rng, n_hid=6), gru_model(rng, dtype="float64"),
+        gru_model(rng, n_hid=6),
+        gru_model(rng, dtype="float64"),
         Model(spec_of(Gru(name="other", n_hid=5)), gru_tensors(rng, "other", 3, 5)),
     ]
     for other in others:

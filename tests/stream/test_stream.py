@@ -26,7 +26,8 @@ def test_a_whole_network(variant, dtype, rng):
     tensors = gru_tensors(rng, "gru.0", 4, 13) | gru_tensors(rng, "gru.1", 13, 8)
     tensors |= {"head.weight": uniform(rng, 3, 8, bound=0.3), "head.bias": uniform(rng, 3)}
     layers = (
-        Gru(name="gru.0", n_hid=13, variant=variant), Gru(name="gru.1", n_hid=8, variant=variant),
+        Gru(name="gru.0", n_hid=13, variant=variant),
+        Gru(name="gru.1", n_hid=8, variant=variant),
         Dense(name="head", n_out=3),
     )
     model = Model(spec_of(*layers, n_in=4), tensors, dtype=dtype)
@@ -70,8 +71,18 @@ def test_the_same_numbers_in_any_form(dtype, rng):
     other = "float64" if dtype == "float32" else "float32"
     shifted = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(dtype)  # not aligned
     forms = [
-        values, tuple(values), [1, -2, 3], x.astype(other), x.astype(np.float16), x.astype(np.int8), x.byteswap().view(
-            x.dtype.newbyteorder()), np.repeat(x, 2)[::2], x[::-1].copy()[::-1], shifted, {"x": values}, memoryview(x),
+        values,
+        tuple(values),
+        [1, -2, 3],
+        x.astype(other),
+        x.astype(np.float16),
+        x.astype(np.int8),
+        x.byteswap().view(x.dtype.newbyteorder()),
+        np.repeat(x, 2)[::2],
+        x[::-1].copy()[::-1],
+        shifted,
+        {"x": values},
+        memoryview(x),
     ]
     for form in forms:
         assert bits(model.stream().step(form)) == expected
@@ -206,7 +217,9 @@ def test_a_stream_keeps_its_model_alive(rng):
     assert model() is None
 
 
-@pytest.mark.parametrize("make", [lambda: Stream.__new__(Stream), lambda: Stream(5), lambda: Stream(None), lambda: Stream()])
+@pytest.mark.parametrize(
+    "make", [lambda: Stream.__new__(Stream), lambda: Stream(5), lambda: Stream(None), lambda: Stream()]
+)
 def test_no_stream_without_a_model(make):
     """It would have no memory to step in."""
     with pytest.raises((TypeError, AttributeError)):

@@ -13,7 +13,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from streamgru.adapters import Item, Sink
 from streamgru.errors import AdapterError, NotConnected
 
-from streamgru_mqtt.client import Connection
+from streamgru_mqtt.connection import Connection
 from streamgru_mqtt.options import SinkOptions, address, check_topic
 
 _MAX_ID = 1024  # bytes of an id in a topic

@@ -10,7 +10,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from streamgru.adapters import Batch, Inbox, Outcome, Source, Token
 from streamgru.errors import AdapterError, NotConnected
 
-from streamgru_mqtt.client import Connection
+from streamgru_mqtt.connection import Connection
 from streamgru_mqtt.options import SourceOptions, address, check_filter
 
 

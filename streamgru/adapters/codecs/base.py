@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from streamgru.errors import RecordError
 
 Numbers = list[float | None]  # one x; None is a missing value
+MAX_ID = 1024  # characters of an id: every open stream keeps its own
+NO_RECORD = b"\xff"  # in place of a line that was too long: no codec of text takes it
 
 
 @dataclass(frozen=True)
@@ -155,14 +157,13 @@ class LineDecoder(Decoder):
         return rows
 
     def _rows(self, lines: list[bytes]) -> Rows:
-        too_long = {i: len(line) for i, line in enumerate(lines) if len(line) > self._max_line}
+        too_long = {i for i, line in enumerate(lines) if len(line) > self._max_line}
         for i in too_long:
-            lines[i] = b"too long"
+            lines[i] = NO_RECORD
         rows = self._parse(lines)
         for i in rows.errors:
-            n_bytes = too_long.get(rows.lines[i] if rows.lines else i)
-            if n_bytes:
-                rows.errors[i] = RecordError(f"expected at most {self._max_line} bytes, got {n_bytes} without an end")
+            if (rows.lines[i] if rows.lines else i) in too_long:
+                rows.errors[i] = RecordError(f"expected a line of at most {self._max_line} bytes, got a longer one")
         first = self._n_lines + 1
         rows.lines = [first + line for line in rows.lines] if rows.lines else range(first, first + len(rows))
         self._n_lines += len(lines)

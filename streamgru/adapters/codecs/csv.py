@@ -8,11 +8,14 @@ header a line is the numbers of x. A header in gives a header out. An empty fiel
 from __future__ import annotations
 
 import csv
+import math
+import re
 from typing import Any
 
 import msgspec
 
 from streamgru.adapters.codecs.base import (
+    MAX_ID,
     Codec,
     Decoder,
     Encoder,
@@ -111,6 +114,8 @@ class _Parser:
         for name, i in self._columns.items():
             cell = cells[i].strip()
             if name == "id":
+                if len(cell) > MAX_ID:
+                    raise RecordError(f"id: expected at most {MAX_ID} characters, got {len(cell)}")
                 values[name] = cell
             elif name in ("t", "seq"):
                 values[name] = _clock(name, cell)
@@ -187,14 +192,17 @@ def _is_number(cell: str) -> bool:
         float(cell or 0)
     except ValueError:
         return False
-    return "_" not in cell  # Python's own digit separator
+    return cell.isascii() and "_" not in cell  # Python also takes other scripts' digits, and a separator of its own
 
 
 def _clock(name: str, cell: str) -> float | int | None:
-    try:
-        return None if not cell else float(cell) if name == "t" else int(cell)
-    except ValueError:
-        raise RecordError(f"{name}: expected a number, got {cell[:40]!r}") from None
+    if not cell:
+        return None
+    if name == "t" and _is_number(cell) and math.isfinite(float(cell)):
+        return float(cell)
+    if name == "seq" and re.fullmatch(r"[+-]?[0-9]{1,19}", cell) and -(1 << 63) <= int(cell) < 1 << 63:
+        return int(cell)
+    raise RecordError(f"{name}: expected {'a finite number' if name == 't' else 'an int64'}, got {cell[:40]!r}")
 
 
 def _flag(name: str, cell: str) -> bool:

@@ -6,13 +6,15 @@ repeated and ``y``, or one field per named output, added. An error is ``{"error"
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from streamgru.adapters.codecs.base import (
+    MAX_ID,
     Codec,
     Decoder,
     Encoder,
@@ -26,14 +28,17 @@ from streamgru.adapters.codecs.base import (
 )
 from streamgru.errors import RecordError
 
+Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+Id = Annotated[str, msgspec.Meta(max_length=MAX_ID)]
+
 
 class Record(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """One timestep of one stream."""
 
     x: Numbers
-    id: str | int = ""
+    id: Id | Int64 = ""
     t: float | None = None
-    seq: int | None = None
+    seq: Int64 | None = None
     start: bool = False
     end: bool = False
     reset: bool = False
@@ -60,8 +65,10 @@ class NdjsonCodec(Codec):
     def _parse(self, lines: list[bytes]) -> Rows:
         n_in = self.signature.n_in
         try:  # the common case, a block of bare arrays, in one go
+            # decode_lines does not insist on one array a line; as many arrays as lines that begin with one do.
             block = _arrays.decode_lines(b"\n".join(lines))
-            if len(block) == len(lines) and all(len(x) == n_in for x in block):
+            one_each = len(block) == len(lines) and all(line[:1] == b"[" for line in lines)
+            if one_each and all(len(x) == n_in for x in block):
                 return Rows(np.array(block, np.float64).reshape(-1, n_in))
         except msgspec.MsgspecError:
             pass
@@ -85,7 +92,7 @@ class NdjsonCodec(Codec):
         blank: Numbers = [0.0] * n_in
         try:
             record = _records.decode(line)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             what = f"expected a JSON array of numbers, or an object with x: {error}"
             return Record(blank), line.lstrip().startswith(b"{"), RecordError(what)
         is_object = isinstance(record, Record)
@@ -94,10 +101,8 @@ class NdjsonCodec(Codec):
         problem = None
         if len(record.x) != n_in:
             problem = RecordError(f"x: expected {n_in} numbers, got {len(record.x)}")
-        elif is_object:
-            keys = _KEYS.findall(line)
-            if len(keys) != len(set(keys)):
-                problem = RecordError("a field is given twice")
+        elif is_object and _gives_twice(line):
+            problem = RecordError("a field is given twice")
         if problem is not None:
             record = msgspec.structs.replace(record, x=blank)
         return record, is_object, problem
@@ -148,6 +153,14 @@ def fields(row: list[float], outputs: tuple[Named, ...]) -> dict[str, Any]:
             best = max(range(len(part)), key=part.__getitem__)
             answer["label" if len(labelled) == 1 else f"{output.name}_label"] = output.labels[best]
     return answer
+
+
+def _gives_twice(line: bytes) -> bool:
+    """Whether an object that was decoded has a key more than once."""
+    keys: list[Any] = _KEYS.findall(line)
+    if b"\\" in line:  # a key may be written with escapes; that is rare enough to take the line apart once more
+        keys = [key for key, _ in json.loads(line, object_pairs_hook=list)]
+    return len(keys) != len(set(keys))
 
 
 def _with_columns(rows: Rows, records: list[Record]) -> Rows:

@@ -1,0 +1,82 @@
+"""Sphinx configuration: MyST pages, the API from docstrings, option tables from the adapters themselves."""
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+import streamgru
+from streamgru.adapters.options import describe
+
+
+def from_stub(name):
+    """Document a class of an extension by its stub: the extension cannot tell its own signatures."""
+    module = getattr(streamgru, name).__module__
+    path = Path(streamgru.__file__).parents[1] / (module.replace(".", "/") + ".pyi")
+    names = {"__name__": "streamgru"}
+    exec(compile("from __future__ import annotations\n" + path.read_text(), path, "exec"), names)
+    setattr(streamgru, name, names[name])
+
+
+from_stub("Stream")
+from_stub("Pool")
+
+project = "streamgru"
+author = copyright = "The streamgru developers"
+release = version = streamgru.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx_click"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"streamgru {version}"
+html_static_path = []
+templates_path = []
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "none"  # the docstrings say it, with shapes
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+napoleon_use_param = False
+napoleon_use_rtype = False
+nitpick_ignore_regex = [("py:class", r"(numpy|np|msgspec|Any|NDArray|ArrayLike|asyncio|abc|enum|typing|click)\b.*")]
+
+
+class OptionTable(SphinxDirective):
+    """``{options} sources tcp``: the options of one adapter, as it declares them."""
+
+    required_arguments = 2
+
+    def run(self):
+        group, name = self.arguments
+        (point,) = entry_points(group=f"streamgru.{group}", name=name)
+        rows = [
+            f"| `{item.name}` | {item.type} | `{item.default}` | {item.description} |"
+            for item in describe(point.load().options_type)
+        ]
+        if not rows:
+            return [nodes.paragraph("", "It has no options.")]
+        table = ["| option | type | default | |", "|--|--|--|--|", *rows]
+        return self.parse_text_to_nodes("\n".join(table))
+
+
+def resolve_error(app, env, node, contnode):
+    """Docstrings name errors without their module, several at a time."""
+    names = [name.strip().rpartition(".")[2] for name in node.get("reftarget", "").split(",")]
+    if node.get("refdomain") != "py" or not all(hasattr(streamgru.errors, name) for name in names):
+        return None
+    references = []
+    for name in names:
+        target = f"streamgru.errors.{name}"
+        found = env.domains.python_domain.resolve_xref(
+            env, node["refdoc"], app.builder, "exc", target, node, nodes.literal("", name)
+        )
+        references += [found or nodes.literal("", name), nodes.Text(", ")]
+    return nodes.inline("", "", *references[:-1])
+
+
+def setup(app):
+    app.add_directive("options", OptionTable)
+    app.connect("missing-reference", resolve_error)

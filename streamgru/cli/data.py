@@ -1,0 +1,95 @@
+"""A sequence of inputs from a file, or from the recordings of the package."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamgru.adapters.codecs.base import Codec
+from streamgru.adapters.codecs.csv import CsvCodec
+from streamgru.adapters.codecs.ndjson import NdjsonCodec
+from streamgru.errors import FormatError, InputError, RecordError, ShapeError
+from streamgru.formats.builtin import recordings
+from streamgru.pipeline.engine import signature
+from streamgru.stream.model import Model
+
+CODECS: dict[str, type[Codec]] = {".csv": CsvCodec, ".ndjson": NdjsonCodec, ".jsonl": NdjsonCodec}
+
+
+class Sequence(NamedTuple):
+    """Inputs of one stream."""
+
+    x: NDArray[Any]  # (n_steps, n_in)
+    title: str
+    names: tuple[str, ...]  # of the columns, with units where they are known
+    rate_hz: float | None
+
+
+def read_sequence(source: str, model: Model) -> Sequence:
+    """Read ``builtin:N``, or a file whose ending tells what it is: npy, npz, csv, ndjson or jsonl.
+
+    Raises
+    ------
+    InputError
+        If its numbers do not fit the model.
+    FormatError, RecordError
+        If it cannot be understood.
+    """
+    if source.startswith("builtin:"):
+        return _builtin(source)
+    path = Path(source)
+    kind = path.suffix.lower()
+    if kind not in (".npy", ".npz", *CODECS):
+        raise FormatError(f"{path}: expected builtin:N, or a file that ends in .npy, .npz, {', '.join(CODECS)}")
+    x = _decoded(path, CODECS[kind], model) if kind in CODECS else _array(path)
+    if x.ndim != 2 or x.shape[1] != model.n_in or not len(x) or x.dtype.kind not in "fiu":
+        raise ShapeError(f"{path}: expected numbers of shape (n_steps, {model.n_in}), got {x.dtype} {x.shape}")
+    names = signature(model).features or tuple(f"x{i}" for i in range(model.n_in))
+    return Sequence(x, path.name, names, None)
+
+
+def _builtin(source: str) -> Sequence:
+    data = recordings()
+    number = source.removeprefix("builtin:")
+    if number not in (str(i + 1) for i in range(len(data.items))):
+        raise InputError(f"{source}: expected builtin:1 to builtin:{len(data.items)}")
+    item = data.items[int(number) - 1]
+    title = f"{data.labels[item.label]}, person {item.subject}, {item.side} arm"
+    return Sequence(item.x, title, data.channels, data.rate_hz)
+
+
+def _array(path: Path) -> NDArray[Any]:
+    """The array of a .npy file; of an .npz the one called x, or the only one."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded as file:
+            name = file.files[0] if len(file.files) == 1 else "x"
+            if name not in file.files:
+                raise FormatError(f"{path}: expected an array called x, got {', '.join(file.files)}")
+            array: NDArray[Any] = file[name]
+            return array
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise FormatError(f"{path}: expected arrays of NumPy: {error}") from None
+
+
+def _decoded(path: Path, codec: type[Codec], model: Model) -> NDArray[np.float64]:
+    """The records of a text file."""
+    decoder = codec(signature(model)).decoder()
+    blocks = [decoder.feed(path.read_bytes()), decoder.finish(cut=False)]
+    x: list[Any] = []
+    ids: set[str | int] = set()
+    for rows in blocks:
+        for i, error in sorted(rows.errors.items()):
+            line = rows.lines[i] if rows.lines else i + 1
+            raise RecordError(f"{path}: line {line}: {error}")
+        x.extend(rows.x)
+        ids.update(rows.ids or ())
+    if len(ids) > 1:
+        raise InputError(f"{path}: expected one stream, got records of {len(ids)}")
+    return np.array(x, np.float64).reshape(len(x), -1)  # None becomes NaN

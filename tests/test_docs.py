@@ -1,0 +1,209 @@
+"""The documentation is run, and names everything that there is.
+
+On every page, from top to bottom, in one temporary folder:
+
+- a ``python`` block is executed, all of a page in one namespace; a ``text`` block right behind it is
+  what it prints;
+- in a ``console`` block what follows ``$`` is run by bash; the other lines are its output;
+- ``...`` in an output stands for anything.
+
+A comment before a block changes this: ``<!-- file: NAME -->`` writes the block to a file instead,
+``<!-- background -->`` runs it until the end of the page, beginning when it listens, ``<!-- needs:
+torch -->`` leaves it out where torch is not installed, ``<!-- not run: WHY -->`` everywhere.
+"""
+
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import io
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import streamgru
+from streamgru.cli import COMMANDS, cli
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)]
+BLOCK = re.compile(r"(?:^<!-- (?P<note>[^\n]*) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+
+def blocks(page):
+    """The blocks of a page that are run or are output: (note, kind, text) each."""
+    found = BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return [(match["note"] or "", match["kind"], match["text"]) for match in found]
+
+
+def matches(expected, actual):
+    """Whether an output is the one that is shown, with ``...`` for anything."""
+    parts = [re.escape(part) for part in "\n".join(expected.split()).split("...")]
+    return re.fullmatch(".*".join(parts), "\n".join(actual.split()), re.S) is not None
+
+
+class Page:
+    """Runs the blocks of one page, in the current folder."""
+
+    def __init__(self):
+        self.names = {"__name__": "__main__"}
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]  # in place of 9000, which may be in use
+        self.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        self.running = []
+
+    def run(self, note, kind, text):
+        """Run one block; what it printed, or None if it is not run."""
+        text = re.sub(r"\b9000\b", str(self.port), text)
+        if note.startswith("file: "):
+            Path(note.removeprefix("file: ")).write_text(text)
+        elif note.startswith("not run") or (note == "needs: torch" and not HAS_TORCH):
+            pass
+        elif kind == "python":
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(text, "<docs>", "exec"), self.names)
+            return printed.getvalue()
+        elif kind == "console":
+            return self._shell(commands(text), note == "background")
+        return None
+
+    def _shell(self, script, background):
+        process = subprocess.Popen(
+            ["bash", "-ec", f"exec {script}" if background else script],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment,
+        )  # fmt: skip
+        if background:
+            self.running.append(process)
+            assert "listening" in process.stderr.readline()
+            return None
+        output, complaints = process.communicate(timeout=60)
+        assert process.returncode == 0, f"{script}: exit code {process.returncode}\n{output}\n{complaints}"
+        return output
+
+    def end(self):
+        """End what runs in the background."""
+        for process in self.running:
+            process.terminate()
+            process.communicate(timeout=10)
+
+
+def commands(text):
+    """The commands of a console block, without the prompts; a line that ends with a backslash goes on."""
+    taken, goes_on = [], False
+    for line in text.splitlines():
+        if goes_on or line.startswith("$ "):
+            taken.append(line if goes_on else line.removeprefix("$ "))
+            goes_on = line.endswith("\\")
+    return "\n".join(taken)
+
+
+def output_shown(kind, text, following):
+    """The output that the page shows for a block; None if it shows none."""
+    if kind == "console":
+        lines, script = text.splitlines(), commands(text).splitlines()
+        shown = [line for line in lines if line.removeprefix("$ ") not in script]
+        return "\n".join(shown) if shown else None
+    return following[2] if following and following[:2] == ("", "text") else None
+
+
+def torch_files():
+    """What the blocks that need torch would write: the same names and shapes, other numbers."""
+    rng = np.random.default_rng(0)
+
+    def gru(n_in, n_hid, k=0):
+        rows = 3 * n_hid
+        shapes = {"weight_ih": (rows, n_in), "weight_hh": (rows, n_hid), "bias_ih": rows, "bias_hh": rows}
+        return {f"gru.{name}_l{k}": rng.uniform(-0.3, 0.3, shape).astype(np.float32) for name, shape in shapes.items()}
+
+    head = {"head.weight": np.ones((2, 16), np.float32), "head.bias": np.zeros(2, np.float32)}
+    save_file(gru(2, 16) | head, "pace.safetensors")
+    save_file(gru(6, 32) | gru(32, 32, 1), "weights.safetensors")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch_files()
+    running = Page()
+    found = blocks(page)
+    try:
+        for block, following in zip(found, [*found[1:], None], strict=True):
+            _, kind, text = block
+            printed = running.run(*block)
+            shown = output_shown(kind, text, following)
+            if printed is not None and shown is not None:
+                assert matches(shown, printed), f"after\n{text}\nexpected\n{shown}\ngot\n{printed}"
+    finally:
+        running.end()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_pages_and_pictures(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not target.startswith(("http:", "https:")):
+            assert (page.parent / target).exists(), target
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def reference(name):
+    return (DOCS / "reference" / f"{name}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", streamgru.__all__)
+def test_public_name_has_its_place(name):
+    thing = getattr(streamgru, name)
+    if isinstance(thing, type) and issubclass(thing, Exception):
+        assert ".. automodule:: streamgru.errors\n   :members:" in reference("errors")
+        assert thing.__module__ == "streamgru.errors"
+        assert name in streamgru.errors.__doc__
+    else:
+        home = rf":: (streamgru|{re.escape(thing.__module__)})\.{name}\n"
+        assert re.search(home, reference("api") + reference("spec"))
+    assert thing.__doc__
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command_and_its_options_have_their_place(name):
+    assert f".. click:: streamgru.cli.{name}:{name}\n   :prog: streamgru {name}\n" in reference("command-line")
+    command = cli.get_command(click.Context(cli), name)
+    assert command.help
+    assert [parameter.name for parameter in command.params if getattr(parameter, "help", "") is None] == []
+
+
+@pytest.mark.parametrize("group", ["sources", "sinks", "codecs"])
+def test_adapter_has_its_place(group):
+    for point in importlib.metadata.entry_points(group=f"streamgru.{group}"):
+        if point.dist.name != "streamgru":
+            continue
+        if group == "codecs":
+            assert f"## `{point.name}`" in reference("records")
+        else:
+            assert f"```{{options}} {group} {point.name}\n" in reference("uris")
+
+
+def test_layer_has_its_place():
+    from streamgru.model.spec import LAYER_KINDS
+
+    for cls in LAYER_KINDS.values():
+        assert f".. autoclass:: {cls.__name__}\n" in reference("spec")
+
+
+def test_exit_code_has_its_place():
+    for code in (0, 1, 2, 130, 141, 143):
+        assert f"| {code} |" in reference("exit-codes")
