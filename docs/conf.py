@@ -62,21 +62,31 @@ class OptionTable(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(table))
 
 
-def resolve_error(app, env, node, contnode):
-    """Docstrings name errors without their module, several at a time."""
-    names = [name.strip().rpartition(".")[2] for name in node.get("reftarget", "").split(",")]
-    if node.get("refdomain") != "py" or not all(hasattr(streamgru.errors, name) for name in names):
+def resolve(app, env, node, contnode):
+    """Docstrings leave out the package, and the module of errors, of which they name several at a time."""
+    targets = [target.strip() for target in node.get("reftarget", "").split(",")]
+    if node.get("refdomain") != "py":
         return None
     references = []
-    for name in names:
-        target = f"streamgru.errors.{name}"
+    for target in targets:
+        name = f"errors.{target}" if hasattr(streamgru.errors, target) else target
+        shown = contnode if len(targets) == 1 else nodes.literal("", target)
         found = env.domains.python_domain.resolve_xref(
-            env, node["refdoc"], app.builder, "exc", target, node, nodes.literal("", name)
+            env, node["refdoc"], app.builder, "obj", f"streamgru.{name}", node, shown
         )
-        references += [found or nodes.literal("", name), nodes.Text(", ")]
+        if found is None:
+            return None
+        references += [found, nodes.Text(", ")]
     return nodes.inline("", "", *references[:-1])
+
+
+def keep_property(app, what, name, thing, options, lines):
+    """A property's first line may have a colon; napoleon would take what stands before it for a type."""
+    if what == "property":
+        lines.insert(0, "")
 
 
 def setup(app):
     app.add_directive("options", OptionTable)
-    app.connect("missing-reference", resolve_error)
+    app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-docstring", keep_property, priority=100)

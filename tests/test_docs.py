@@ -84,7 +84,7 @@ class Page:
         )  # fmt: skip
         if background:
             self.running.append(process)
-            assert "listening" in process.stderr.readline()
+            assert any("listening" in line for line in process.stderr), script
             return None
         output, complaints = process.communicate(timeout=60)
         assert process.returncode == 0, f"{script}: exit code {process.returncode}\n{output}\n{complaints}"
@@ -113,7 +113,7 @@ def output_shown(kind, text, following):
         lines, script = text.splitlines(), commands(text).splitlines()
         shown = [line for line in lines if line.removeprefix("$ ") not in script]
         return "\n".join(shown) if shown else None
-    return following[2] if following and following[:2] == ("", "text") else None
+    return following[0][2] if following and following[0][:2] == ("", "text") else None
 
 
 def torch_files():
@@ -139,10 +139,9 @@ def test_page_runs(page, tmp_path, monkeypatch):
     running = Page()
     found = blocks(page)
     try:
-        for block, following in zip(found, [*found[1:], None], strict=True):
-            _, kind, text = block
-            printed = running.run(*block)
-            shown = output_shown(kind, text, following)
+        for i, (note, kind, text) in enumerate(found):
+            printed = running.run(note, kind, text)
+            shown = output_shown(kind, text, found[i + 1 : i + 2])
             if printed is not None and shown is not None:
                 assert matches(shown, printed), f"after\n{text}\nexpected\n{shown}\ngot\n{printed}"
     finally:
@@ -183,7 +182,7 @@ def test_command_and_its_options_have_their_place(name):
     assert f".. click:: streamgru.cli.{name}:{name}\n   :prog: streamgru {name}\n" in reference("command-line")
     command = cli.get_command(click.Context(cli), name)
     assert command.help
-    assert [parameter.name for parameter in command.params if getattr(parameter, "help", "") is None] == []
+    assert [item.name for item in command.params if isinstance(item, click.Option) and not item.help] == []
 
 
 @pytest.mark.parametrize("group", ["sources", "sinks", "codecs"])

@@ -69,14 +69,14 @@ def demo(speed: float, seconds_s: float | None, numbers: tuple[int, ...] | None,
     from streamgru.cli.playback import Playback, summary
     from streamgru.cli.plot import fitted
     from streamgru.cli.screen import forgive_encoding, is_terminal
-    from streamgru.formats.builtin import builtin_path, recordings
+    from streamgru.formats.builtin import recordings
     from streamgru.stream.load import load
 
     data = recordings()
     every = tuple(range(1, len(data.items) + 1))
     for number in set(numbers or ()).difference(every):
         raise click.BadParameter(f"expected numbers from 1 to {len(every)}, got {number}", param_hint="--recordings")
-    play = Playback(load(builtin_path("shoulder")), data, numbers or every)
+    play = Playback(load("builtin:shoulder"), data, numbers or every)
     end_s = time.monotonic() + (seconds_s or float("inf"))
     if as_json:
         for _ in _plainly(play, end_s):

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from streamgru.errors import FormatError, UnsupportedError
 from streamgru.formats import native, safetensors_file, torch
+from streamgru.formats.builtin import builtin_path
 from streamgru.formats.files import read_bytes
 from streamgru.formats.safetensors_file import Tensors
 from streamgru.model.spec import Spec, from_json, from_toml
 
+BUILTIN = "builtin:"
 MAX_SPEC_BYTES = 1 << 20
 
 TORCH_ADVICE = (
@@ -35,7 +37,7 @@ def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str
     Parameters
     ----------
     src : str, path-like or bytes
-        A path, or the bytes of the file themselves.
+        A path, the bytes of the file themselves, or ``builtin:NAME`` for a network of the package.
     spec : Spec, str or path-like, optional
         What the network is, or a TOML or JSON file that tells it; needed where the file does not tell.
 
@@ -44,6 +46,8 @@ def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str
     FormatError, SpecError, UnsupportedError
         Nothing in the file is ever executed to find out.
     """
+    if isinstance(src, str) and src.startswith(BUILTIN):
+        src = builtin_path(src.removeprefix(BUILTIN))
     data, where = (src, "the bytes") if isinstance(src, bytes) else (read_bytes(src), str(src))
     if not safetensors_file.looks_like(data):
         raise _foreign(data, where)
@@ -52,7 +56,7 @@ def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str
         given = spec if isinstance(spec, Spec) else read_spec(spec)
         return Found(given, *torch.map_tensors(given, tensors))
     if native.KEY in metadata:
-        return Found(from_json(metadata[native.KEY]), tensors, (f"{where}: a native file",))
+        return Found(from_json(metadata[native.KEY]), tensors, ())
     return Found(*torch.find(tensors, where))
 
 

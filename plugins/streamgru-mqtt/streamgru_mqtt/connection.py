@@ -111,7 +111,7 @@ class Connection:
         """Say goodbye and end the thread soon; *forget* tells the broker to forget the session."""
         if self._gone.is_set():
             return
-        self._stop_at = time.monotonic() + _GOODBYE_S
+        self._stop_at = time.monotonic() + (_GOODBYE_S if self._hello.done() else 0.0)
         no_session = properties_of(PacketTypes.DISCONNECT, {"SessionExpiryInterval": 0})
         self.client.disconnect(properties=no_session if forget else None)
 
