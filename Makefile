@@ -42,7 +42,7 @@ lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/python -m mypy.stubtest $(STUBTEST) $(COMPILED)
 
 docs: $(VENV)/.docs
-	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/sphinx-build -n -W --keep-going -q -E -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/.package

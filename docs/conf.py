@@ -53,7 +53,7 @@ class OptionTable(SphinxDirective):
         group, name = self.arguments
         (point,) = entry_points(group=f"streamgru.{group}", name=name)
         rows = [
-            f"| `{item.name}` | {item.type} | `{item.default}` | {item.description} |"
+            f"| `{item.name}` | `{item.type.replace('|', chr(92) + '|')}` | `{item.default}` | {item.description} |"
             for item in describe(point.load().options_type)
         ]
         if not rows:
@@ -81,9 +81,9 @@ def resolve(app, env, node, contnode):
 
 
 def keep_property(app, what, name, thing, options, lines):
-    """A property's first line may have a colon; napoleon would take what stands before it for a type."""
+    """Put a comment first: napoleon would take what stands before a colon in the first line for a type."""
     if what == "property":
-        lines.insert(0, "")
+        lines[:0] = [".. a property", ""]
 
 
 def setup(app):

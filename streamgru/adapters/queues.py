@@ -41,6 +41,7 @@ class Inbox(Generic[T]):
         self._changed = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = asyncio.Event()
+        self._waking = False  # a wake-up is under way: one is enough, however many items come meanwhile
         self._failure: BaseException | None = None
 
     def bind(self) -> None:
@@ -50,6 +51,8 @@ class Inbox(Generic[T]):
             self._items.clear()
             self._failure = None
             self._ready = asyncio.Event()
+            self._waking = False
+            self._changed.notify_all()
 
     def put(self, item: T) -> bool:
         """Add an item, from any thread; False if it was dropped or the inbox has failed."""
@@ -97,9 +100,17 @@ class Inbox(Generic[T]):
             await self._ready.wait()
 
     def _wake(self) -> None:
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has just closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._ready.set)
+        with self._changed:
+            if self._loop is None or self._waking:
+                return
+            self._waking = True
+        with contextlib.suppress(RuntimeError):  # the loop has just closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._woken)
+
+    def _woken(self) -> None:
+        with self._changed:
+            self._waking = False
+        self._ready.set()
 
 
 class OneThread:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,6 +44,12 @@ class Commands(click.Group):
         if ctx.obj and name in ctx.obj:
             ctx.default_map = {name: _by_parameter(command, ctx.obj[name])}
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would take it for a failure, and say nothing
+            raise Signalled(signal.SIGPIPE) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -130,6 +137,8 @@ def _occupy_standard_descriptors() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:  # nobody listens; but what is said must go somewhere
+        sys.stderr = open(2, "w")  # noqa: SIM115
 
 
 def _complain(error: Exception) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ from streamgru.adapters.codecs.csv import CsvCodec
 from streamgru.adapters.codecs.ndjson import NdjsonCodec
 from streamgru.errors import FormatError, InputError, RecordError, ShapeError
 from streamgru.formats.builtin import recordings
+from streamgru.formats.files import read_bytes
 from streamgru.pipeline.engine import signature
 from streamgru.stream.model import Model
 
@@ -65,23 +68,21 @@ def _builtin(source: str) -> Sequence:
 def _array(path: Path) -> NDArray[Any]:
     """The array of a .npy file; of an .npz the one called x, or the only one."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded as file:
-            name = file.files[0] if len(file.files) == 1 else "x"
-            if name not in file.files:
-                raise FormatError(f"{path}: expected an array called x, got {', '.join(file.files)}")
-            array: NDArray[Any] = file[name]
-            return array
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FormatError(f"{path}: expected arrays of NumPy: {error}") from None
+        loaded: Any = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
+        if not isinstance(loaded, np.ndarray):
+            name = loaded.files[0] if len(loaded.files) == 1 else "x"
+            if name not in loaded.files:
+                raise FormatError(f"{path}: expected an array called x, got {', '.join(loaded.files)}")
+            loaded = loaded[name]
+    except (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise FormatError(f"{path}: expected arrays of NumPy, got: {error}") from None
+    return np.asarray(loaded)  # bytes, where a member of an archive is no array
 
 
 def _decoded(path: Path, codec: type[Codec], model: Model) -> NDArray[np.float64]:
     """The records of a text file."""
     decoder = codec(signature(model)).decoder()
-    blocks = [decoder.feed(path.read_bytes()), decoder.finish(cut=False)]
+    blocks = [decoder.feed(read_bytes(path)), decoder.finish(cut=False)]
     x: list[Any] = []
     ids: set[str | int] = set()
     for rows in blocks:
@@ -92,4 +93,4 @@ def _decoded(path: Path, codec: type[Codec], model: Model) -> NDArray[np.float64
         ids.update(rows.ids or ())
     if len(ids) > 1:
         raise InputError(f"{path}: expected one stream, got records of {len(ids)}")
-    return np.array(x, np.float64).reshape(len(x), -1)  # None becomes NaN
+    return np.array(x, np.float64).reshape(len(x), model.n_in)  # None becomes NaN

@@ -22,41 +22,30 @@ STEPS_PER_FRAME = 20  # as fast as it can be drawn
 WIDE, WIDTH_BESIDE_NAMES = 120, 52  # columns of the table
 
 
-class Speed(click.ParamType[float]):
+def _speed(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     """How many times as fast as the sensor: a number, or ``max``."""
-
-    name = "speed"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            speed = float("inf") if value == "max" else float(value)
-        except ValueError:
-            speed = 0.0
-        if not speed > 0:
-            self.fail(f"expected a number above 0, or max, got {value!r}", param, ctx)
-        return speed
+    try:
+        speed = float("inf") if value == "max" else float(value)
+    except ValueError:
+        speed = 0.0
+    if not speed > 0:
+        raise click.BadParameter(f"expected a number above 0, or max, got {value!r}")
+    return speed
 
 
-class Numbers(click.ParamType[tuple[int, ...]]):
-    """Numbers with commas between them."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(int(number) for number in str(value).split(","))
-        except ValueError:
-            self.fail(f"expected numbers with commas between them, got {value!r}", param, ctx)
+def _numbers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if value is None else tuple(int(number) for number in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"expected numbers with commas between them, got {value!r}") from None
 
 
 @click.command(epilog="Example: streamgru demo --speed 1 --recordings 2,5")
-@option("--speed", type=Speed(), default="10", show_default=True, metavar="X|max",
+@option("--speed", type=str, callback=_speed, default="10", show_default=True, metavar="X|max",
         help="In a terminal, how many times as fast as the sensor; 1 is real time. Elsewhere it is always max.")
 @option("--seconds", "seconds_s", type=click.FloatRange(0, min_open=True), default=None, metavar="S",
         help="End after so many seconds.")
-@option("--recordings", "numbers", type=Numbers(), default=None, metavar="N,N...",
+@option("--recordings", "numbers", type=str, callback=_numbers, default=None, metavar="N,N...",
         help="Which recordings to play, counted from 1.  [default: all seven]")
 @click.option("--json", "as_json", is_flag=True, help="For programs: the summary as one JSON object.")
 def demo(speed: float, seconds_s: float | None, numbers: tuple[int, ...] | None, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,16 +16,14 @@ if TYPE_CHECKING:
     from streamgru.stream.model import Model
 
 
-class Steps(click.ParamType[tuple[int, "int | None"]]):
+def _steps(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, int | None] | None:
     """``START:STOP``; either may be left out."""
-
-    name = "steps"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int | None]:
-        start, colon, stop = str(value).partition(":")
-        if not colon or not all(text.isdecimal() for text in (start or "0", stop or "1")) or stop == "0":
-            self.fail(f"expected START:STOP, two numbers of steps, got {value!r}", param, ctx)
-        return int(start or 0), int(stop) if stop else None
+    if value is None:
+        return None
+    start, colon, stop = value.partition(":")
+    if not colon or not all(text.isdecimal() for text in (start or "0", stop or "1")) or stop == "0":
+        raise click.BadParameter(f"expected START:STOP, two numbers of steps, got {value!r}")
+    return int(start or 0), int(stop) if stop else None
 
 
 @click.command(epilog="Example: streamgru inspect builtin:shoulder --gates builtin:3 -o gates.png")
@@ -38,7 +36,7 @@ class Steps(click.ParamType[tuple[int, "int | None"]]):
               help="With --gates: draw into FILE.png or FILE.svg instead of the terminal.")
 @click.option("--raw", type=click.Path(dir_okay=False, path_type=Path), default=None, metavar="FILE",
               help="With --gates: save every gate at every step in FILE.npz.")
-@click.option("--steps", type=Steps(), default=None, metavar="START:STOP",
+@click.option("--steps", type=str, callback=_steps, default=None, metavar="START:STOP",
               help="With --gates: show only these steps; those before are run, too.")
 @click.option("--rate", "rate_hz", type=click.FloatRange(0, min_open=True), default=None, metavar="HZ",
               help="With --gates: steps per second, to show times.  [default: that of a recording]")

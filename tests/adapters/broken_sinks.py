@@ -98,6 +98,7 @@ class SinkFailsWithOSError(ToySink):
     async def write(self, items):
         if self.wire.cut:
             raise BrokenPipeError("broken")
+        await super().write(items)
 
 
 class SinkOpensOnce(ToySink):

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import unittest
+from pathlib import Path
 
 import broken_life as life
 import broken_sinks as sinks
@@ -115,6 +116,8 @@ def fails(checks, name, new_peer, message):
 
 @pytest.mark.parametrize(("source", "name", "message"), BROKEN_SOURCES, ids=named)
 def test_broken_source_is_caught(source, name, message):
+    if "descriptor" in message and not Path("/proc/self/fd").exists():
+        pytest.skip("descriptors are looked at on Linux only")
     peer = broken(ToySourcePeer, source=source)
     fails(source_checks(), name, peer, message)
 

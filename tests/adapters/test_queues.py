@@ -15,6 +15,9 @@ def run(scenario):
     """Run in bounded time, and see that no thread stays."""
     before = set(threading.enumerate())
     asyncio.run(asyncio.wait_for(scenario(), 10))
+    deadline = time.monotonic() + 2
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.005)
     assert set(threading.enumerate()) <= before
 
 
@@ -58,7 +61,7 @@ def test_block_holds_up_the_thread_that_puts_and_loses_nothing():
                 assert inbox.put(i)
                 n_put += 1
 
-        thread = threading.Thread(target=put_all)
+        thread = threading.Thread(target=put_all, daemon=True)
         thread.start()
         await asyncio.sleep(0.05)
         assert n_put == 3
@@ -79,7 +82,7 @@ def test_blocked_put_is_woken(end):
         inbox.bind()
         inbox.put("first")
         results = []
-        thread = threading.Thread(target=lambda: results.append(inbox.put("second")))
+        thread = threading.Thread(target=lambda: results.append(inbox.put("second")), daemon=True)
         thread.start()
         await asyncio.sleep(0.03)
         assert results == []
@@ -125,7 +128,7 @@ def test_cancelled_get_loses_nothing():
                 if dice.random() < 0.2:
                     time.sleep(0.0005)
 
-        thread = threading.Thread(target=put_all)
+        thread = threading.Thread(target=put_all, daemon=True)
         thread.start()
         got = []
         while len(got) < 400:

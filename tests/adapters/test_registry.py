@@ -54,19 +54,14 @@ def plugin(tmp_path, monkeypatch):
 
 
 def test_ours_are_found_and_work():
-    found = survey()
-    assert [item.fault for item in found if item.distribution == "streamgru"] == [""] * len(
-        [item for item in found if item.distribution == "streamgru"]
-    )
-    names = {
-        group: [item.name for item in found if item.group == group and item.distribution == "streamgru"]
-        for group in registry.GROUPS
-    }
+    found = [item for item in survey() if item.distribution == "streamgru"]
+    assert [item for item in found if item.fault] == []
+    names = {group: [item.name for item in found if item.group == group] for group in registry.GROUPS}
     assert names["sources"] == ["file", "stdin", "tcp", "tcp+listen", "udp+listen", "unix", "unix+listen"]
     assert names["sinks"] == ["file", "reply", "stdout", "tcp", "unix"]
     assert set(names["codecs"]) >= {"csv", "ndjson", "raw"}
     for item in found:
-        if item.distribution == "streamgru" and item.group in ("sources", "sinks"):
+        if item.group in ("sources", "sinks"):
             assert issubclass(item.thing, Source if item.group == "sources" else Sink)
 
 
@@ -101,17 +96,17 @@ def test_make_sink(text, name):
         (
             make_source,
             "mqqt://u:hunter2@h",
-            r"^mqqt://u:\*\*\*@h: nothing installed offers 'mqqt' among the sources; there are: .*file, .*tcp",
+            r"^mqqt://u:\*\*\*@h: nothing .* 'mqqt' among the sources; there are: .*file, .*tcp",
         ),
         (
             make_source,
             "stdout:",
-            r"nothing installed offers 'stdout' among the sources \(stdout is one of the sinks\); there are: ",
+            r"'stdout' among the sources \(stdout is one of the sinks\); there are: ",
         ),
         (
             make_sink,
             "stdin:",
-            r"nothing installed offers 'stdin' among the sinks \(stdin is one of the sources\); there are: ",
+            r"'stdin' among the sinks \(stdin is one of the sources\); there are: ",
         ),
         (make_source, "tcp://h:1?recconect=1", "tcp://h:1: there is no option 'recconect'; options are: .*reconnect"),
         (make_source, "tcp://h:1?reconnect=maybe", "tcp://h:1: the option 'reconnect': expected bool, got 'maybe'"),
@@ -168,7 +163,7 @@ def test_broken_plugin_is_named_and_harms_nobody(plugin, target, code, fault):
 @pytest.mark.parametrize("code", ["Source = 3", "class Source: pass", "from streamgru.adapters import Sink as Source"])
 def test_what_is_no_source_is_refused(plugin, code):
     plugin("[streamgru.sources]\nodd = odd_plugin:Source\n", {"odd_plugin": code})
-    with pytest.raises(AdapterError, match="^odd:: the plugin behind 'odd' is broken: expected a Source, got "):
+    with pytest.raises(AdapterError, match=r"^odd:: the plugin behind 'odd' is broken: expected a Source, got "):
         make_source("odd:")
 
 
@@ -185,11 +180,11 @@ def test_damaged_metadata_harm_nobody(plugin, metadata):
 )
 def test_damaged_entry_points_harm_nobody(plugin, points):
     plugin(points)
-    assert [item for item in survey() if item.name == "stdin"][0].fault == ""
+    assert next(item for item in survey() if item.name == "stdin").fault == ""
     assert type(make_source("stdin:")).__name__ == "StdinSource"
 
 
 def test_lookup_of_other_groups():
     assert lookup("codecs", "csv", "here").__name__ == "CsvCodec"
-    with pytest.raises(OptionError, match="^here: nothing installed offers 'xml' among the codecs; there are: .*csv"):
+    with pytest.raises(OptionError, match=r"^here: nothing installed offers 'xml' among the codecs; there are: .*csv"):
         lookup("codecs", "xml", "here")

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
@@ -13,6 +14,10 @@ import sys
 import termios
 import time
 
+from streamgru.formats.builtin import builtin_path
+
+MODEL = str(builtin_path("shoulder"))
+INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
 COMMAND = [sys.executable, "-m", "streamgru"]
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -30,6 +35,22 @@ def run(*arguments, timeout=60, cwd=None, **env):
         [*COMMAND, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8", errors="replace",
         timeout=timeout, stdin=subprocess.DEVNULL, env=environment(**env), cwd=cwd,
     )  # fmt: skip
+
+
+def told(*arguments, **env):
+    """What ``inspect --json`` says."""
+    done = run("inspect", *arguments, "--json", **env)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def one_line(done, code):
+    """The message of a command that failed as it should: one line, and nothing on stdout."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr.strip()
 
 
 class Terminal:
@@ -92,6 +113,3 @@ class Terminal:
         """Every frame drawn so far: lists of lines without escape sequences."""
         drawn = re.findall(r"\x1b\[\?2026h(.*?)\x1b\[\?2026l", self.output, re.DOTALL)
         return [[line.rstrip("\r") for line in ESCAPE.sub("", frame).split("\n")] for frame in drawn]
-
-
-INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM

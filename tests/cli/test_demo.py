@@ -1,7 +1,9 @@
 """``streamgru demo``, as a process, with and without a terminal."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -75,8 +77,8 @@ def test_wrong_usage(arguments):
     assert "Error" in done.stderr
 
 
-def test_ascii_is_enough():
-    done = run("demo", "--recordings", "1", PYTHONIOENCODING="ascii")
+def test_an_encoding_without_all_characters():
+    done = run("demo", "--recordings", "1", PYTHONIOENCODING="iso8859-2")
     assert (done.returncode, done.stderr) == (0, "")
     assert "?s" in done.stdout
 
@@ -117,6 +119,19 @@ def test_a_signal_leaves_the_terminal_as_it_was(number, code):
         assert terminal.end(number) == code
         assert_left_as_it_was(terminal)
         assert "Traceback" not in terminal.output
+
+
+def test_ctrl_z_gives_the_terminal_back_for_a_while():
+    with Terminal("demo", "--speed", "1") as terminal:
+        terminal.wait_for("Ctrl-C ends")
+        terminal.process.send_signal(signal.SIGTSTP)
+        assert os.WIFSTOPPED(os.waitpid(terminal.process.pid, os.WUNTRACED)[1])
+        terminal.wait_for(MAIN_SCREEN)
+        assert_left_as_it_was(terminal)
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.wait_for("Ctrl-C ends")
+        assert terminal.end(INTERRUPT) == 130
+        assert_left_as_it_was(terminal)
 
 
 def test_live_to_the_end():

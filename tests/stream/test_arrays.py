@@ -142,8 +142,8 @@ def test_a_state_that_would_not_be_finite(call, variant, rng):
         pool.open("a")
         pool.step(["a"], [good])
         before = pool.snapshot("a")
-        with pytest.raises(NonFiniteError, match="row 1: the new state would not be finite"):
-            pool.step(["a", "a"], [good, bad])
+        with pytest.raises(NonFiniteError, match="row 2: the new state would not be finite"):
+            pool.step(["a", "a", "a"], [good, good, bad])
         assert pool.snapshot("a") == before
         return
     stream = model.stream()

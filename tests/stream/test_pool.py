@@ -1,5 +1,8 @@
 """Many streams: ids, handles and slots; and that a bad row costs nobody else anything."""
 
+import sys
+import time
+
 import numpy as np
 import pytest
 
@@ -140,6 +143,14 @@ def test_one_number_in_any_type_is_one_id(model):
     pool.open(2**100)
     pool.close(2**100)
     assert len(pool) == 1
+
+
+def test_ids_chosen_to_collide_cost_nothing(model):
+    """Multiples of this number all have the hash 0; in a dict of int, every one would meet all before it."""
+    pool, began = model.pool(20_000), time.perf_counter()
+    for i in range(20_000):
+        pool.open(i * sys.hash_info.modulus)
+    assert time.perf_counter() - began < 1
 
 
 @pytest.mark.parametrize("capacity", [0, -1, 2**31])

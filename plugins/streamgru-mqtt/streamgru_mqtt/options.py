@@ -105,6 +105,10 @@ def address(rest: str, options: BrokerOptions, scheme: str, path: str) -> Addres
     if len(found.hosts) != 1 or not found.path:
         raise OptionError(expected)
     host, port = found.hosts[0]
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise OptionError(expected) from None
     if port == 0:
         raise OptionError(f"{expected} (a port is 1 to 65535)")
     given = (found.user, options.username), (found.password, options.password, options.password_file)

@@ -45,6 +45,7 @@ class MqttSink(Sink[SinkOptions]):
         await self._leave()
         self._n_open = 0
         self._failure = None
+        self._changed = asyncio.Event()  # of this event loop
         connection = self._connection = Connection(self._address, self.options, self.options.client_id, self._fail)
         connection.client.max_inflight_messages = self.options.inflight
         loop = asyncio.get_running_loop()
@@ -68,7 +69,7 @@ class MqttSink(Sink[SinkOptions]):
             if self._connection is None:
                 raise NotConnected(f"{self._shown}: not open")
             topic = topic_of(self._address.path, item)
-            size = len(topic) + len(item.data) + _OVERHEAD
+            size = len(topic.encode()) + len(item.data) + _OVERHEAD
             if size > self._max_packet:
                 raise AdapterError(f"{self._shown}: the broker takes up to {self._max_packet} bytes, got {size}")
             sent = self._connection.client.publish(topic, item.data, self.options.qos, self.options.retain)

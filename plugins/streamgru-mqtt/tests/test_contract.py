@@ -30,9 +30,9 @@ class Mosquitto:
 
     async def vanish(self) -> None:
         peer, self.peer = self.peer, None
-        self.broker.kill()
         if peer is not None:
             await asyncio.to_thread(peer.close)
+        self.broker.kill()
 
     async def stop(self) -> None:
         await self.vanish()

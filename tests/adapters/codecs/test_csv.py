@@ -52,8 +52,8 @@ def test_quoted_fields():
 @pytest.mark.parametrize(
     "line",
     [
-        b"1", b"1,2,3", b"a,2", b"1;2", b"1_0,2", "１,2".encode(), b"0x1,2", b"1,2e", b"1 0,2", b"\xff,2", b'1,"2', b'"1"x,2',
-        b"1\x00,2", b"--1,2", b"1,true", b"[1,2]",
+        b"1", b"1,2,3", b"a,2", b"1;2", b"1_0,2", "１,2".encode(), b"0x1,2", b"1,2e", b"1 0,2", b"\xff,2",
+        b"1\x00,2", b"--1,2", b"1,true", b"[1,2]", b'1,"2', b'"1"x,2',
     ],
 )  # fmt: skip
 def test_refused_without_a_header(line):

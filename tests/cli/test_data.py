@@ -1,0 +1,129 @@
+"""What ``inspect --gates`` reads: every format of inputs, and what cannot be taken."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+import streamgru
+from streamgru.formats.native import write
+from streamgru.model import spec as s
+from tests.cli.shell import MODEL, one_line, run, told
+
+
+@pytest.fixture
+def x(rng):
+    return rng.standard_normal((30, 6)).astype(np.float32)
+
+
+def as_file(path, x):
+    """The same numbers in the format of the name."""
+    if path.suffix == ".npy":
+        np.save(path, x)
+    elif path.suffix == ".npz":
+        np.savez(path, x=x, other=np.zeros(3))
+    elif path.suffix == ".csv":
+        np.savetxt(path, x, delimiter=",", fmt="%.9g")
+    else:
+        path.write_text("".join(json.dumps({"id": "a", "x": row}) + "\n" for row in x.tolist()))
+    return path
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.csv", "x.ndjson", "x.jsonl"])
+def test_files_of_inputs(tmp_path, x, name):
+    found = told(MODEL, "--gates", as_file(tmp_path / name, x), "--rate", "25")
+    expected = streamgru.load(MODEL).stream().trace(x).gates["gru.0"].z.mean(axis=0)
+    assert (found["steps"], found["rate_hz"]) == (30, 25.0)
+    assert [unit["mean_z"] for unit in found["units"]["gru.0"]] == pytest.approx(sorted(expected), rel=1e-6)
+
+
+def test_a_large_text_file(tmp_path, rng):
+    x = rng.standard_normal((3000, 6))
+    assert told(MODEL, "--gates", as_file(tmp_path / "x.ndjson", x))["steps"] == 3000
+
+
+@pytest.mark.parametrize("kind", ["npy", "csv", "ndjson"])
+def test_nan_in_the_data(tmp_path, x, kind):
+    x[7, 2] = np.nan
+    path = as_file(tmp_path / f"x.{kind}", x)
+    message = one_line(run("inspect", MODEL, "--gates", path), 1)
+    assert "7" in message or "8" in message  # the step, or the line
+    null = tmp_path / "null.ndjson"
+    null.write_text("[1, 2, 3, 4, 5, null]\n")
+    assert "finite" in one_line(run("inspect", MODEL, "--gates", null), 1)
+
+
+def hostile():
+    """Files of inputs that cannot be taken, and a part of what is said of each."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x.npy", b"no array")
+    pickled = io.BytesIO()
+    np.save(pickled, np.array([{}], object), allow_pickle=True)
+    squeezed = io.BytesIO()
+    np.savez_compressed(squeezed, x=np.random.default_rng(1).standard_normal((30, 6)))
+    torn = bytearray(squeezed.getvalue())
+    torn[200:260] = bytes(60)
+    cut = io.BytesIO()
+    np.save(cut, np.zeros((30, 6)))
+    two = io.BytesIO()
+    np.savez(two, a=np.zeros((30, 6)), b=np.zeros((30, 6)))
+    five, empty, text = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.save(five, np.zeros((30, 5)))
+    np.save(empty, np.zeros((0, 6)))
+    np.save(text, np.array([["a"] * 6]))
+    return {
+        "garbage.npy": (b"garbage", "arrays of NumPy"),
+        "empty.npy": (b"", "arrays of NumPy"),
+        "garbage.npz": (b"garbage", "arrays of NumPy"),
+        "zip.npz": (b"PK\x03\x04 no zip", "arrays of NumPy"),
+        "inside.npz": (buffer.getvalue(), "expected"),
+        "torn.npz": (bytes(torn), "arrays of NumPy"),
+        "huge.npy": (cut.getvalue().replace(b"(30, 6), }      ", b"(99999999, 6), }", 1), "arrays of NumPy"),
+        "pickled.npy": (pickled.getvalue(), "allow_pickle"),
+        "cut.npy": (cut.getvalue()[:400], "arrays of NumPy"),
+        "two.npz": (two.getvalue(), "expected an array called x, got a, b"),
+        "five.npy": (five.getvalue(), "(n_steps, 6)"),
+        "none.npy": (empty.getvalue(), "(n_steps, 6)"),
+        "text.npy": (text.getvalue(), "(n_steps, 6)"),
+        "five.csv": (b"1,2,3,4,5\n", "line 1"),
+        "words.csv": (b"1,2,3,4,5,6\n1,2,3,4,5,six\n", "line 2"),
+        "none.csv": (b"", "(n_steps, 6)"),
+        "five.ndjson": (b"[1,2,3,4,5,6]\n[1,2,3,4,5]\n", "line 2"),
+        "broken.ndjson": (b"[1,2,3\n", "line 1"),
+        "ids.ndjson": (b'{"id":"a","x":[1,2,3,4,5,6]}\n{"id":"b","x":[1,2,3,4,5,6]}\n', "one stream"),
+        "utf8.ndjson": (b'{"id":"\xff","x":[1,2,3,4,5,6]}\n', "line 1"),
+        "what.txt": (b"1 2 3", ".npy"),
+    }
+
+
+@pytest.mark.parametrize("name", hostile())
+def test_inputs_that_cannot_be_taken(tmp_path, name):
+    content, said = hostile()[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    message = one_line(run("inspect", MODEL, "--gates", path), 1)
+    assert message.startswith("streamgru: ")
+    assert said in message
+    assert name in message
+
+
+def test_more_that_cannot_be_taken(tmp_path):
+    assert "No such file" in one_line(run("inspect", MODEL, "--gates", tmp_path / "absent.npy"), 1)
+    (tmp_path / "folder.npy").mkdir()
+    assert "folder.npy" in one_line(run("inspect", MODEL, "--gates", tmp_path / "folder.npy"), 1)
+    assert "builtin:1 to builtin:7" in one_line(run("inspect", MODEL, "--gates", "builtin:8"), 1)
+    assert "1540 steps" in one_line(run("inspect", MODEL, "--gates", "builtin:1", "--steps", "1540:"), 1)
+    assert "absent" in one_line(run("inspect", tmp_path / "absent.safetensors"), 1)
+    assert "expected one of shoulder" in one_line(run("inspect", "builtin:elbow"), 1)
+    garbage = tmp_path / "garbage.safetensors"
+    garbage.write_bytes(b"\x00\x01garbage")
+    assert "safetensors" in one_line(run("inspect", garbage), 1)
+    write(
+        tmp_path / "dense.safetensors",
+        s.sequential(s.Dense(name="head", n_out=1), inputs=(s.Input(name="x", size=6),)),
+        {"head.weight": np.zeros((1, 6))},
+    )
+    assert "no GRU" in one_line(run("inspect", tmp_path / "dense.safetensors", "--gates", "builtin:1"), 1)

@@ -1,0 +1,279 @@
+"""The engine against a dictionary of streams, one record at a time."""
+
+import json
+
+import numpy as np
+import pytest
+
+from streamgru.adapters.codecs.csv import CsvCodec
+from streamgru.adapters.codecs.ndjson import NdjsonCodec
+from streamgru.adapters.contract import Batch, Outcome
+from streamgru.formats import native
+from streamgru.model.spec import Dense, Embedding, Gru, Input, Output
+from streamgru.pipeline.emit import make_emit
+from streamgru.pipeline.engine import Engine, signature
+from streamgru.stream.load import load
+from tests import support
+from tests.networks import gru_tensors, spec_of, uniform
+from tests.support import N_IN, bare, numbers, objects, parsed
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return support.write_model(tmp_path_factory.mktemp("model") / "m.safetensors")
+
+
+def engine(model, codec=NdjsonCodec, **settings):
+    return Engine(model, codec(signature(model)), codec(signature(model)), **settings)
+
+
+class Reference:
+    """What the engine should do, said as plainly as possible."""
+
+    def __init__(self, model, emit, on_error, max_streams):
+        self.model, self.on_error, self.max_streams = model, on_error, max_streams
+        self.emit_text = emit
+        self.streams = {}  # key -> (stream, emit)
+        self.held = {}  # key -> (seq, y)
+
+    def record(self, origin, record):
+        """What goes out for one record: nothing, or one (seq, y or None for an error)."""
+        key = record.get("id") or ("own", origin)
+        bad = any(value is None or abs(value) > 1e38 for value in record["x"])
+        if bad or (key not in self.streams and len(self.streams) == self.max_streams):
+            return [(record["seq"], None)] if self.on_error == "report" else []
+        if key not in self.streams:
+            self.streams[key] = self.model.stream(), make_emit(self.emit_text)
+        stream, emit = self.streams[key]
+        if record.get("start") or record.get("reset"):
+            stream.reset()
+        y = stream.step(np.float32(record["x"]))
+        goes_out = emit.choose(0, y, bool(record.get("end")))
+        self.held[key] = record["seq"], y
+        if record.get("end"):
+            del self.streams[key], self.held[key]
+        return [(record["seq"], y)] if goes_out else []
+
+    def end(self, origin):
+        self.streams.pop(("own", origin), None)
+        held = self.held.pop(("own", origin), None)
+        return [held] if held and self.emit_text == "last" else []
+
+    def finish(self):
+        return list(self.held.values()) if self.emit_text == "last" else []
+
+
+def session(rng, n_records):
+    """Records of all kinds, and the origins they come from."""
+    for seq in range(n_records):
+        x = rng.integers(-500, 500, N_IN) / 128
+        record = {"x": x.tolist(), "seq": seq}
+        if rng.random() < 0.7:
+            record["id"] = ["a", "b", 1, "1", -3][rng.integers(5)]
+        for flag, p in (("start", 0.05), ("reset", 0.05), ("end", 0.1)):
+            if rng.random() < p:
+                record[flag] = True
+        if rng.random() < 0.1:
+            record["x"][rng.integers(N_IN)] = [None, 1e39, -1e39][rng.integers(3)]
+        yield f"origin {rng.integers(3)}", record
+
+
+def answers(items):
+    """(seq, y or None) of everything in some items."""
+    lines = parsed(b"".join(item.data for item in items))
+    return [(line["seq"], None if "error" in line else np.float32(line["y"])) for line in lines]
+
+
+def assert_same(got, expected):
+    assert [seq for seq, _ in got] == [seq for seq, _ in expected]
+    for (seq, y), (_, wanted) in zip(got, expected, strict=True):
+        assert (y is None) == (wanted is None), seq
+        if y is not None:
+            np.testing.assert_array_equal(y, wanted, err_msg=f"seq {seq}")
+
+
+@pytest.mark.parametrize("emit", ["every", "3", "change", "above=0.4", "last"])
+@pytest.mark.parametrize("on_error", ["report", "skip"])
+@pytest.mark.parametrize("max_streams", [4, 100])
+def test_random_sessions(model, rng, emit, on_error, max_streams):
+    tested = engine(model, emit=emit, on_error=on_error, max_streams=max_streams)
+    reference = Reference(model, emit, on_error, max_streams)
+    got, expected = [], []
+    blocks = {}  # by origin, what has not been sent yet
+    for origin, record in session(rng, 1500):
+        blocks.setdefault(origin, []).append(record)
+        chance = rng.random()
+        if chance < 0.1:
+            block = blocks.pop(origin)
+            ends = "cut" if chance < 0.02 else ""
+            got += answers(tested.take(Batch(origin, objects(block), end=ends), False).items)
+            for own in block:
+                expected += reference.record(origin, own)
+            expected += reference.end(origin) if ends else []
+            assert tested.counts.streams == len(reference.streams)
+    got += answers(tested.finish())
+    expected += reference.finish()
+    assert_same(got, expected)
+    assert any(y is not None for _, y in got)
+
+
+def test_every_split_of_the_bytes_gives_the_same_items(model, rng):
+    records = [record for _, record in session(rng, 12)]
+    data = objects(records)[:-1] + b"\nx\n[1,2]\n" + bare(numbers(2))
+    whole = b"".join(item.data for item in engine(model).take(Batch("o", data, end="clean"), False).items)
+    for i in range(1, len(data)):
+        tested = engine(model)
+        halves = tested.take(Batch("o", data[:i]), False), tested.take(Batch("o", data[i:], end="clean"), False)
+        assert b"".join(item.data for half in halves for item in half.items) == whole, i
+
+
+def test_failing_answers_what_came_before_and_nothing_else(model):
+    x = numbers(5)
+    data = bare(x[:3]) + b"[1,2]\n" + bare(x[3:]) + b"nonsense\n"
+    tested = engine(model, on_error="fail")
+    taken = tested.take(Batch("here", data), False)
+    np.testing.assert_array_equal(support.outputs(taken.items[0].data), model.stream().run(x[:3]))
+    assert str(taken.failure) == f"here: line 4: x: expected {N_IN} numbers, got 2"
+    assert taken.outcome is Outcome.REFUSED
+    assert (tested.counts.records, tested.counts.predictions, tested.counts.errors) == (4, 3, 1)
+
+
+@pytest.mark.parametrize(("on_error", "outcome"), [("report", Outcome.REFUSED), ("skip", Outcome.SKIPPED)])
+def test_the_outcome_of_a_batch(model, on_error, outcome):
+    def of(data, whole=True):
+        return engine(model, on_error=on_error).take(Batch("o", data), whole).outcome
+
+    assert of(b"[1,2]") is of(b"[1,2]\nbad") is of(b"[1,2]\nbad\n", False) is outcome
+    assert of(b"[1,2]\n[1,2,3]") is of(b"[1,2,3]\nbad") is of(b"[1,2,3]") is of(b"") is of(b"\n") is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (b"[1,null,3]", "x[1]: expected a number, got none"),
+        (b"[1,2,1e39]", "x[2]: 1e+39 is too large for float32"),
+        (b"[-3.5e38,2,1]", "x[0]: -3.5e+38 is too large for float32"),
+        (b"[1,2,1e999]", "Number out of range"),
+        (b"[1,NaN,1]", "malformed"),
+    ],
+)
+def test_a_refused_record_leaves_its_stream_alone(model, record, message):
+    x = numbers(2)
+    taken = engine(model).take(Batch("o", bare(x[:1]) + record + b"\n" + bare(x[1:])), False)
+    first, error, last = parsed(taken.items[0].data)
+    assert list(error) == ["error"] and message in error["error"] and error["error"].startswith("line 2: ")
+    np.testing.assert_array_equal(np.float32([first, last]), model.stream().run(x))
+
+
+def test_refused_records_open_no_stream(model):
+    tested = engine(model)
+    tested.take(Batch("o", b'[1,2]\n{"x":[1,2,null],"id":"a"}\n{"x":[1,2,1e39],"id":"b","start":true}\n'), False)
+    assert tested.counts.streams == 0
+
+
+def test_a_full_pool_refuses_and_evicts_nobody(model):
+    x = numbers(3)
+    tested = engine(model, max_streams=2)
+
+    def step(i, *ids):
+        block = objects([{"id": id, "x": x[i].tolist()} for id in ids])
+        return parsed(tested.take(Batch("o", block), False).items[0].data)
+
+    step(0, "a", "b")
+    answer = step(1, "a", "c", "b", "d")
+    assert ["error" in line for line in answer] == [False, True, False, True]
+    assert answer[1]["id"] == "c" and "all 2 streams of the pool are open" in answer[1]["error"]
+    np.testing.assert_array_equal(np.float32(answer[2]["y"]), model.stream().run(x[:2])[1])
+    errors = parsed(tested.take(Batch("other", bare(x[:2])), False).items[0].data)
+    assert all("streams of the pool" in line["error"] for line in errors)
+    tested.take(Batch("o", objects([{"id": "a", "x": x[2].tolist(), "end": True}])), False)
+    np.testing.assert_array_equal(np.float32(step(0, "c")[0]["y"]), model.stream().step(x[0]))
+
+
+def test_an_origin_whose_name_is_no_text(model):
+    x = numbers(2)
+    taken = engine(model).take(Batch("\udcff.ndjson", bare(x), end="clean"), False)
+    np.testing.assert_array_equal(support.outputs(taken.items[0].data), model.stream().run(x))
+
+
+def test_an_id_can_never_be_the_stream_of_an_origin(model):
+    x = numbers(2)
+    tested = engine(model)
+    tested.take(Batch("o", bare(x[:1])), False)
+    answer = parsed(tested.take(Batch("p", objects([{"id": "o", "x": x[1].tolist()}])), False).items[0].data)
+    np.testing.assert_array_equal(np.float32(answer[0]["y"]), model.stream().step(x[1]))
+
+
+def test_a_sink_of_messages_gets_one_item_for_each(model):
+    message = objects([{"id": "a", "x": [1, 2, 3]}, {"x": [1, 2, 3]}])
+    items = engine(model, single=True).take(Batch("o", message), True).items
+    assert [(item.origin, item.id) for item in items] == [("o", "a"), ("o", "")]
+    assert all(b"\n" not in item.data for item in items)
+
+
+@pytest.mark.parametrize(("shared", "headers"), [(True, 1), (False, 2)])
+def test_headers_go_out_once_per_place(model, shared, headers):
+    tested = engine(model, CsvCodec, shared=shared)
+    out = b""
+    for origin in ("p", "q", "p", "q"):
+        header = b"id,a,b,c\n" if origin not in tested._decoders else b""
+        out += b"".join(item.data for item in tested.take(Batch(origin, header + b"s,1,2,3\n"), False).items)
+    assert out.count(b"id,t,seq") == headers
+
+
+def test_nothing_is_kept_of_origins_that_have_ended(model):
+    tested = engine(model, shared=False, emit="last")
+    for i in range(50):
+        tested.take(Batch(f"o{i}", bare(numbers(3)) + b"[1,", end="cut"), False)
+        tested.take(Batch(f"m{i}", objects([{"id": "a", "x": [1, 2, 3], "end": True}])), True)
+    assert (tested._decoders, tested._encoders, tested._held, tested._emit._memory) == ({}, {}, {}, {})
+    assert tested.counts.streams == 0
+
+
+def test_named_outputs_of_the_model(tmp_path):
+    outputs = (
+        Output(name="speed", stop=1, factor=3.6, offset=-1.0, unit="km/h"),
+        Output(name="move", start=1, labels=("x", "y", "z")),
+    )
+    model = support.write_model(tmp_path / "m", outputs, softmax=False)
+    x = numbers(20)
+    data = objects([{"x": row.tolist()} for row in x])
+    lines = parsed(engine(model).take(Batch("o", data), False).items[0].data)
+    for line, y in zip(lines, model.stream().run(x), strict=True):
+        assert list(line) == ["speed", "move", "label"]
+        assert line["speed"] == pytest.approx(float(y[0]) * 3.6 - 1, rel=1e-8, abs=1e-8)
+        np.testing.assert_array_equal(np.float32(line["move"]), y[1:])
+        assert line["label"] == "xyz"[int(y[1:].argmax())]
+
+
+def test_emit_looks_at_the_labelled_output(tmp_path):
+    outputs = (Output(name="speed", stop=1), Output(name="move", start=1, labels=("x", "y", "z")))
+    model = support.write_model(tmp_path / "m", outputs, softmax=False)
+    x = numbers(200)
+    data = objects([{"x": row.tolist(), "seq": i} for i, row in enumerate(x)])
+    lines = parsed(engine(model, emit="change").take(Batch("o", data), False).items[0].data)
+    best = model.stream().run(x)[:, 1:].argmax(1)
+    assert [line["seq"] for line in lines] == [0, *(np.flatnonzero(np.diff(best)) + 1).tolist()]
+
+
+def test_tokens(tmp_path, rng):
+    inputs = (Input(name="word", kind="token", vocab=5),)
+    tensors = gru_tensors(rng, "gru", 4, 6) | {
+        "table.weight": uniform(rng, 5, 4), "head.weight": uniform(rng, 2, 6), "head.bias": uniform(rng, 2),
+    }  # fmt: skip
+    layers = Embedding(name="table", n_out=4), Gru(name="gru", n_hid=6), Dense(name="head", n_out=2)
+    native.write(tmp_path / "m", spec_of(*layers, inputs=inputs), tensors)
+    model = load(tmp_path / "m")
+    lines = parsed(engine(model).take(Batch("o", b"[0]\n[4]\n[5]\n[-1]\n[1.5]\n[1e39]\n[2]\n"), False).items[0].data)
+    np.testing.assert_array_equal(np.float32([lines[0], lines[1], lines[6]]), model.stream().run([[0], [4], [2]]))
+    for line, value in zip(lines[2:5], ("5", "-1", "1.5"), strict=True):
+        assert f"x[0]: expected a token of 'word', an integer in [0, 5), got {value}" in line["error"]
+    assert "error" in lines[5]
+
+
+def test_float64_takes_what_float32_cannot(tmp_path):
+    support.write_model(tmp_path / "m")
+    model = load(tmp_path / "m", dtype="float64")
+    x = [1e39, 1.0, 1e-300]
+    line = json.loads(engine(model).take(Batch("o", json.dumps(x).encode()), True).items[0].data)
+    np.testing.assert_array_equal(line, model.stream().step(np.array(x)))
