@@ -236,7 +236,7 @@ class TcpListenSource(ListenSource):
     """``tcp+listen://HOST:PORT``; port 0 takes a free one and announces it."""
 
     def __init__(self, rest: str, options: ListenOptions) -> None:
-        address(rest, "tcp+listen:")
+        address(rest, "tcp+listen")
         super().__init__(rest, options)
 
     async def _listen(self) -> asyncio.Server:

@@ -99,11 +99,13 @@ class ConnectSource(Connector, Source[ConnectSourceOptions]):
     options_type = ConnectSourceOptions
     answers = True
     _reader: asyncio.StreamReader | None = None
+    _n_connected = 0
     _ended = False
     _closed = False
 
     async def open(self) -> None:
         self._reader = await self._connect()
+        self._n_connected += 1
         self._ended = self._closed = False
 
     async def read(self) -> Batch:
@@ -120,17 +122,21 @@ class ConnectSource(Connector, Source[ConnectSourceOptions]):
         if self._closed:
             raise EndOfStream(f"{self._text()}: closed")
         self._ended = not data
-        return Batch(self._text(), data, end="" if data else "cut")
+        return Batch(self._origin(), data, end="" if data else "cut")
 
     async def reply(self, origin: str, data: bytes) -> None:
-        with contextlib.suppress(NotConnected):
-            await self._send(data)
+        if origin == self._origin():  # not that of an earlier connection, whose answers come too late
+            with contextlib.suppress(NotConnected):
+                await self._send(data)
 
     async def close(self) -> None:
         self._closed = True
         if self._reader is not None:
             self._reader.feed_eof()  # wakes a read that waits
         await self._disconnect()
+
+    def _origin(self) -> str:
+        return f"{self._text()}#{self._n_connected}"
 
 
 class ConnectSink(Connector, Sink[ConnectOptions]):
@@ -155,7 +161,7 @@ class TcpSource(TcpConnector, ConnectSource):
     """``tcp://HOST:PORT``."""
 
     def __init__(self, rest: str, options: ConnectSourceOptions) -> None:
-        address(rest, "tcp:")
+        address(rest, "tcp")
         super().__init__(rest, options)
 
 
@@ -163,7 +169,7 @@ class TcpSink(TcpConnector, ConnectSink):
     """``tcp://HOST:PORT``."""
 
     def __init__(self, rest: str, options: ConnectOptions) -> None:
-        address(rest, "tcp:")
+        address(rest, "tcp")
         super().__init__(rest, options)
 
 

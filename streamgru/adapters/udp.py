@@ -28,7 +28,7 @@ class UdpListenSource(Source[UdpOptions]):
     listens = True
 
     def __init__(self, rest: str, options: UdpOptions) -> None:
-        address(rest, "udp+listen:")
+        address(rest, "udp+listen")
         super().__init__(rest, options)
         self._inbox: Inbox[tuple[bytes, Any]] = Inbox(options.queue, "drop_newest")
         self._inbox.fail(EndOfStream("udp: not open"))
@@ -38,7 +38,7 @@ class UdpListenSource(Source[UdpOptions]):
     async def open(self) -> None:
         await self.close()
         self._inbox.bind()
-        host, port = address(self.rest, "udp+listen:")
+        host, port = address(self.rest, "udp+listen")
         try:
             self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
                 lambda: _Receiver(self._inbox), local_addr=(host, port)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamgru.errors import LoadError
+
 if TYPE_CHECKING:
     from streamgru.stream.model import Model
 
@@ -40,4 +42,9 @@ def load_model(model: str, spec: str | None, dtype: str, kernel: str) -> Model:
     """Load the model that a command names: a file, or ``builtin:shoulder``."""
     from streamgru.stream.load import load
 
-    return load(model, spec=spec, dtype=dtype, kernel=kernel)
+    try:
+        return load(model, spec=spec, dtype=dtype, kernel=kernel)
+    except LoadError as error:
+        if model in str(error):
+            raise
+        raise LoadError(f"{model}: {error}") from None

@@ -15,13 +15,12 @@ def answers(finished):
     return parsed(finished.stdout)
 
 
-@pytest.mark.parametrize("emit", ["every", "3", "change", "above=0.4", "last"])
+@pytest.mark.parametrize("emit", ["3", "change", "above=0.4", "last"])
 def test_emit(file, model, emit):
     x = numbers(200)
     y = model.stream().run(x)
     best = y.argmax(1)
     expected = {
-        "every": range(200),
         "3": range(2, 200, 3),
         "change": [0, *(np.flatnonzero(np.diff(best)) + 1)],
         "above=0.4": np.flatnonzero((y >= np.float32(0.4)).any(1)),

@@ -159,7 +159,7 @@ def test_start_up_times(bare, capsys):
         "streamgru --help": ("-m", "streamgru", "--help"),
         "import numpy": ("-c", "import numpy"),
         "import streamgru": ("-c", "import numpy, streamgru"),
-        "streamgru.load": ("-c", "import streamgru; streamgru.load"),
+        "a loaded model": ("-c", "import streamgru; streamgru.load('builtin:shoulder')"),
     }
     times = {name: [] for name in commands}
     for _ in range(7):
@@ -171,7 +171,7 @@ def test_start_up_times(bare, capsys):
     rows = (
         ("streamgru --help", "python", "goal: 100"),
         ("import streamgru", "import numpy", "goal: 50"),
-        ("streamgru.load", "import numpy", "with scipy's BLAS"),
+        ("a loaded model", "import numpy", "with scipy's BLAS"),
     )
     with capsys.disabled():
         for name, base, note in rows:

@@ -373,7 +373,7 @@ def test_another_client_of_the_same_client_id_ends_the_run() -> None:
     """Brokers newer than Mosquitto 2.0.11 tell; coming back would only throw the other one out."""
 
     async def main() -> None:
-        answers = bytes.fromhex("2003000000 900400010001 e0028e00")  # let in, subscribed, session taken over
+        answers = bytes.fromhex("2003000000 900400010001 e0068e041f000178")  # let in, subscribed, session taken over
         async with fake_broker(answers) as port:
             source = make_source(f"mqtt://127.0.0.1:{port}/in?client_id=me")
             await source.open()
