@@ -34,11 +34,7 @@ from streamgru.cli import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts),
-]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)]
 BLOCK = re.compile(r"(?:^<!-- (?P<note>[^\n]*) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 
@@ -210,3 +206,14 @@ def test_layer_has_its_place():
 def test_exit_code_has_its_place():
     for code in (0, 1, 2, 130, 141, 143):
         assert f"| {code} |" in reference("exit-codes")
+
+
+def test_limits_are_those_of_the_code():
+    from streamgru.formats import files
+    from streamgru.formats import safetensors_file as limits
+
+    page = reference("file-format")
+    assert f"| file | {files.MAX_BYTES >> 30} GiB |" in page
+    assert f"| header | {limits.MAX_HEADER_BYTES >> 20} MiB |" in page
+    assert f"| tensors | {limits.MAX_TENSORS}, of at most {limits.MAX_RANK} dimensions |" in page
+    assert f"| name | {limits.MAX_NAME_BYTES} bytes |" in page

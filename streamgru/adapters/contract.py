@@ -101,7 +101,8 @@ class Source(Adapter[OptionsT]):
     is what a bad record does by default: end the run, or be reported while everything else goes on.
     """
 
-    replays: ClassVar[bool] = False
+    replays: bool = False
+    dropped: int = 0  # batches that were lost to a full queue of the adapter's own
     answers: ClassVar[bool] = False
     listens: ClassVar[bool] = False  # others connect to it: answering them is the default
     codec: ClassVar[str] = "ndjson"
@@ -147,9 +148,23 @@ class Sink(Adapter[OptionsT]):
         """Told once, before open, which source the predictions come from."""
 
     @abc.abstractmethod
-    async def write(self, items: list[Item]) -> None:
-        """Send, in order. After NotConnected the pipeline opens again and repeats the whole list."""
+    async def write(self, items: list[Item]) -> dict[int, str] | None:
+        """Send, in order.
+
+        Returns
+        -------
+        dict of int to str, or None
+            Items that can never be sent, by their index, each with the reason; the others are.
+
+        Raises
+        ------
+        NotConnected
+            The other end went away. The pipeline opens again, and repeats what was not flushed.
+        """
 
     @abc.abstractmethod
     async def flush(self) -> None:
-        """Return when everything written has left this process (or is known by the broker)."""
+        """Return when everything written has left this process (or is known by the broker).
+
+        NotConnected as in :meth:`write`: everything since the last flush is then repeated.
+        """

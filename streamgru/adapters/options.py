@@ -21,16 +21,28 @@ import msgspec
 
 from streamgru.errors import OptionError
 
-_SECRET = re.compile("password|secret|token|key", re.IGNORECASE)  # names of options whose values are never shown
 
+def option(description: str, *, secret: bool = False, **constraints: Any) -> msgspec.Meta:
+    """Describe an option for people.
 
-def option(description: str, **constraints: Any) -> msgspec.Meta:
-    """Describe an option for people; *constraints* are those of ``msgspec.Meta`` (ge, lt, pattern ...)."""
-    return msgspec.Meta(description=description, **constraints)
+    The value of a *secret* one is never shown; *constraints* are those of ``msgspec.Meta`` (ge, lt, pattern ...).
+    """
+    return msgspec.Meta(description=description, extra={"secret": secret}, **constraints)
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Base of all option classes; by itself: no options."""
+
+    def __repr__(self) -> str:
+        hidden = secrets(type(self))
+        values = (f"{name}={'***' if name in hidden else repr(getattr(self, name))}" for name in self.__struct_fields__)
+        return f"{type(self).__name__}({', '.join(values)})"
+
+
+def secrets(options_type: type[Options]) -> set[str]:
+    """The names of the options whose values are never shown."""
+    hints = get_type_hints(options_type, include_extras=True)
+    return {name for name, kind in hints.items() if any((meta.extra or {}).get("secret") for meta in _metas(kind))}
 
 
 def convert(options_type: type[Options], values: Mapping[str, Any], where: str) -> Options:
@@ -111,9 +123,14 @@ def _blank(kind: str) -> str:
 
 def _description(kind: Any) -> str:
     """The first description in an annotation, also in that of one member of a union."""
-    metas = [item for item in get_args(kind) if isinstance(item, msgspec.Meta)]
-    nested = (_description(item) for item in get_args(kind) if get_origin(item) is not Literal)
-    return next(filter(None, [*(meta.description or "" for meta in metas), *nested]), "")
+    return next(filter(None, (meta.description for meta in _metas(kind))), "")
+
+
+def _metas(kind: Any) -> list[msgspec.Meta]:
+    """What an annotation says of itself, then what the members of a union say."""
+    own = [item for item in get_args(kind) if isinstance(item, msgspec.Meta)]
+    members = [item for item in get_args(kind) if get_origin(item) is not None and get_origin(item) is not Literal]
+    return own + [meta for member in members for meta in _metas(member)]
 
 
 def _explain(problem: str, options_type: type[Options], values: Mapping[str, Any]) -> str:
@@ -127,7 +144,7 @@ def _explain(problem: str, options_type: type[Options], values: Mapping[str, Any
         return f"{problem} at {name!r}" if name else problem
     kind = next(item.type for item in describe(options_type) if item.name == name)
     expected = re.match(r"Expected (.*?)(, got |$)", problem)
-    got = "something else" if _SECRET.search(name) else f"{values[name]!r:.100}"
+    got = "something else" if name in secrets(options_type) else f"{values[name]!r:.100}"
     return f"the option {name!r}: expected {expected[1].replace('`', '') if expected else kind}, got {got}"
 
 

@@ -56,7 +56,8 @@ def lookup(group: str, name: str, what: str) -> Any:
     AdapterError
         If it is installed but broken.
     """
-    points = {point.name: point for point in _points(group)}
+    # Of two that offer one name ours wins, so that no plugin takes the place of a built-in unseen.
+    points = {point.name: point for point in sorted(_points(group), key=lambda point: _origin(point)[0] == "streamgru")}
     if name not in points:
         other = "sinks" if group == "sources" else "sources"
         hint = f" ({name} is one of the {other})" if any(point.name == name for point in _points(other)) else ""

@@ -35,6 +35,10 @@ class UdpListenSource(Source[UdpOptions]):
         self._transport: asyncio.DatagramTransport | None = None
         self._addresses: dict[str, Any] = {}  # origin -> address, of datagrams under way
 
+    @property
+    def dropped(self) -> int:  # type: ignore[override]  # counted where it happens
+        return self._inbox.dropped
+
     async def open(self) -> None:
         await self.close()
         self._inbox.bind()

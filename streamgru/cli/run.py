@@ -101,5 +101,5 @@ def _log_to_stderr(quiet: bool) -> None:
 def _summary(counts: Counts, seconds: float) -> str:
     return (
         f"streamgru: {counts.records} records, {counts.predictions} predictions, {counts.errors} errors, "
-        f"{counts.streams} streams open, in {seconds:.2f} s"
+        f"{counts.dropped} dropped, {counts.streams} streams open, in {seconds:.2f} s"
     )

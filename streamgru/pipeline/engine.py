@@ -28,6 +28,7 @@ class Counts:
     predictions: int = 0
     errors: int = 0
     streams: int = 0
+    dropped: int = 0
 
 
 @dataclass

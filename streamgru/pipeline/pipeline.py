@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from typing import Any, TypeVar
 
 from streamgru.adapters.codecs.base import Codec
-from streamgru.adapters.contract import Adapter, Outcome, Sink, Source
+from streamgru.adapters.contract import Adapter, Batch, Item, Sink, Source
 from streamgru.adapters.registry import lookup, make_sink, make_source
 from streamgru.errors import EndOfStream, NotConnected, OptionError
-from streamgru.pipeline.engine import Counts, Engine, OnError, Taken, signature
+from streamgru.pipeline.engine import Counts, Engine, OnError, signature
 from streamgru.stream.model import Model
+
+T = TypeVar("T")
+MAX_PAUSE_S = 10.0
 
 log = logging.getLogger("streamgru")
 
@@ -105,68 +110,82 @@ class Pipeline:
 
     async def _run(self) -> Counts:
         try:
-            await self._open(self.sink)
-            await self._open(self.source)
-            while True:
-                try:
-                    batch = await self.source.read()
-                except NotConnected as error:
-                    log.warning("%s", error)
-                    await self._open(self.source)
-                    continue
-                except EndOfStream:
-                    break
-                taken = self._engine.take(batch, self.source.framing == "message")
-                await self._deliver(taken)
-                await self.source.ack(batch.token, taken.outcome)
-                if taken.failure is not None:
-                    raise taken.failure
-            await self._deliver(Taken(self._engine.finish(), Outcome.DONE))
+            await with_backoff(lambda: self._open(self.sink), self._retry_for_s)
+            await with_backoff(lambda: self._open(self.source), self._retry_for_s)
+            with contextlib.suppress(EndOfStream):
+                while True:
+                    batch = await self._read()
+                    taken = self._engine.take(batch, self.source.framing == "message")
+                    await self._deliver(taken.items)
+                    await self.source.ack(batch.token, taken.outcome)
+                    self.counts.dropped = self.source.dropped
+                    if taken.failure is not None:
+                        raise taken.failure
+            await self._deliver(self._engine.finish())
         finally:
             for end in (self.source, self.sink):
                 with contextlib.suppress(Exception):
                     await end.close()
         return self.counts
 
-    async def _deliver(self, taken: Taken) -> None:
+    async def _read(self) -> Batch:
+        """The next batch; where the source has gone away, open it again."""
+        attempts = itertools.count()
+
+        async def attempt() -> Batch:
+            if next(attempts):
+                await self._open(self.source)
+            return await self.source.read()
+
+        return await with_backoff(attempt, self._retry_for_s)
+
+    async def _deliver(self, items: list[Item]) -> None:
         """Write and flush; where the sink has gone away, open it again and repeat."""
-        if not taken.items:
+        if not items:
             return
-        while True:
-            try:
-                await self.sink.write(taken.items)
-                await self.sink.flush()
-                return
-            except NotConnected as error:
-                log.warning("%s", error)
+        attempts = itertools.count()
+
+        async def attempt() -> dict[int, str]:
+            if next(attempts):
                 await self._open(self.sink)
+            refused = await self.sink.write(items)
+            await self.sink.flush()
+            return refused or {}
+
+        refused = await with_backoff(attempt, self._retry_for_s)
+        for i, reason in refused.items():
+            self.counts.errors += 1
+            log.error("a prediction of stream %.60r is lost: %s", items[i].id, reason)
 
     async def _open(self, end: Adapter[Any]) -> None:
-        await with_backoff(end.open, self._retry_for_s)
+        await end.open()
         if end.announcement:
             log.info("%s", end.announcement)
 
 
-async def with_backoff(attempt: Callable[[], Awaitable[None]], for_s: float, first_s: float = 0.1) -> None:
-    """Call *attempt* until it does not raise NotConnected; give up after *for_s* seconds.
+async def with_backoff(attempt: Callable[[], Awaitable[T]], for_s: float, first_s: float = 0.1) -> T:
+    """Call *attempt* until it does not raise NotConnected; give up after failing for *for_s* seconds.
 
     The pause doubles, up to ten seconds, and is drawn from its upper half, so that many who lost
-    the same peer do not come back at the same moment.
+    the same peer do not come back at the same moment. An attempt that lasted longer than that was
+    a connection, not a failure: after it, time and pause begin anew.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + for_s
-    pause_s = first_s
+    deadline, pause_s = math.inf, first_s
     while True:
+        started = loop.time()
         try:
-            await attempt()
-            return
+            return await attempt()
         except NotConnected as error:
-            if loop.time() >= deadline:
+            now = loop.time()
+            if deadline == math.inf or now - started > MAX_PAUSE_S:
+                deadline, pause_s = now + for_s, first_s
+            if now >= deadline:
                 raise
-            wait_s = min(random.uniform(pause_s / 2, pause_s), max(deadline - loop.time(), 0.0))
+            wait_s = min(random.uniform(pause_s / 2, pause_s), deadline - now)
             log.warning("%s; trying again in %.1f s", error, wait_s)
             await asyncio.sleep(wait_s)
-            pause_s = min(2 * pause_s, 10.0)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
 
 def _codec(name: str, model: Model) -> Codec:

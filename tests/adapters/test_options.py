@@ -25,7 +25,7 @@ class Many(Options):
     least: Annotated[float, option("A limit of one branch.", ge=0)] | None = None
     topics: Annotated[list[str], option("Some names.")] = []  # noqa: RUF012  msgspec copies it
     forever: Annotated[float, option("Without end.")] = math.inf
-    password: Annotated[str, option("A secret.", min_length=10)] = "0123456789"
+    password: Annotated[str, option("A secret.", secret=True, min_length=10)] = "0123456789"
 
 
 class Needed(Options):

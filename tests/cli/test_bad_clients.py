@@ -24,7 +24,7 @@ def listening(file, model):
         yield running
         told = running.stderr
         assert running.stop() == 143
-        assert "Traceback" not in told and told.count("\n") == 2, told
+        assert [line for line in told.splitlines() if "listening on" not in line and "native" not in line] == []
 
 
 def reset(connection):
@@ -190,16 +190,18 @@ def test_clients_that_never_read_are_dropped_and_take_little_memory(listening, m
 
 def test_a_client_that_half_closes_and_never_reads_is_dropped_too(listening):
     n_before = n_descriptors(listening)
-    for n in range(1000, 20_000, 1000):  # as many answers as the system does not take off the listener's hands
-        with deaf(listening.address()) as client:
-            client.sendall(bare(numbers(n)))
-            client.shutdown(socket.SHUT_WR)
-            time.sleep(0.2)
-            if n_descriptors(listening) > n_before:
-                break
+    for n in range(20_000, 200_000, 4_000):  # until the system does not take all answers off the listener's hands
+        client = deaf(listening.address())
+        client.sendall(bare(numbers(n)))
+        client.shutdown(socket.SHUT_WR)
+        time.sleep(0.3)
+        if n_descriptors(listening) > n_before:
+            break
+        client.close()
     else:
         pytest.fail("the system takes everything")
     eventually(lambda: n_descriptors(listening) == n_before)
+    client.close()
 
 
 def n_descriptors(running):
@@ -214,7 +216,7 @@ def eventually(condition, timeout_s=5):
 
 
 def test_a_slow_reader_that_does_read_is_kept(listening, model):
-    x = numbers(8_000)
+    x = numbers(100_000)  # more answers than the system holds
     client = deaf(listening.address())
     sender = threading.Thread(target=client.sendall, args=(bare(x),))
     sender.start()

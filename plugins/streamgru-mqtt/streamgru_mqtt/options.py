@@ -16,7 +16,9 @@ class BrokerOptions(Options):
 
     client_id: str = ""
     username: Annotated[str, option("Name to log in with; may stand in the URI too.")] = ""
-    password: Annotated[str, option("Password to log in with, best given as ${NAME}, an environment variable.")] = ""
+    password: Annotated[
+        str, option("Password to log in with, best given as ${NAME}, an environment variable.", secret=True)
+    ] = ""
     password_file: Annotated[str, option("File whose first line is the password.")] = ""
     ca_file: Annotated[str, option("PEM file of the authorities to trust instead of the system's (mqtts only).")] = ""
     cert_file: Annotated[str, option("PEM file of our own certificate, if the broker wants one (mqtts only).")] = ""
@@ -25,9 +27,6 @@ class BrokerOptions(Options):
         int, option("Seconds of silence after which the broker is asked whether it is there.", ge=1, le=65_535)
     ] = 30
     connect_timeout_s: Annotated[float, option("Seconds that connecting may take.", gt=0, le=3600)] = 10.0
-
-    def __repr__(self) -> str:  # the generated one would show the password
-        return f"{type(self).__name__}(...)"
 
 
 class SourceOptions(BrokerOptions):

@@ -62,21 +62,24 @@ class MqttSink(Sink[SinkOptions]):
         self._window = min(self.options.inflight, hello.receive_maximum)  # paho does not look at the latter
         self._max_packet = hello.max_packet
 
-    async def write(self, items: list[Item]) -> None:
+    async def write(self, items: list[Item]) -> dict[int, str]:
         """Send, in order; waits while as many messages are under way as may be."""
-        for item in items:
+        refused = {}
+        for number, item in enumerate(items):
             await self._wait(self._window - 1)
             if self._connection is None:
                 raise NotConnected(f"{self._shown}: not open")
             topic = topic_of(self._address.path, item)
             size = len(topic.encode()) + len(item.data) + _OVERHEAD
             if size > self._max_packet:
-                raise AdapterError(f"{self._shown}: the broker takes up to {self._max_packet} bytes, got {size}")
+                refused[number] = f"{self._shown}: the broker takes up to {self._max_packet} bytes, got {size}"
+                continue
             sent = self._connection.client.publish(topic, item.data, self.options.qos, self.options.retain)
             if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._n_open += 1
             else:
                 self._fail(NotConnected(f"{self._shown}: cannot send: {paho.error_string(sent.rc)}"))
+        return refused
 
     async def flush(self) -> None:
         """Wait until the broker has acknowledged everything; with qos 0, until it is sent."""

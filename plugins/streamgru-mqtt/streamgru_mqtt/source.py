@@ -42,7 +42,7 @@ class MqttSource(Source[SourceOptions]):
         self._address = address(rest, options, self.scheme, "TOPIC/FILTER")
         self._shown = self._address.shown
         check_filter(self._address.path, self.scheme)
-        self.replays = bool(options.qos and options.session_s and options.client_id)  # type: ignore[misc]
+        self.replays = bool(options.qos and options.session_s and options.client_id)
         self.dropped = 0
         # Our number for a message means nothing to another process, so no two may share a partition.
         self._partition = secrets.token_hex(8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -10,12 +11,16 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from streamgru.adapters import Batch, Outcome
 
+NUMBERS = [b"%d" % i for i in range(300)]
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
@@ -125,3 +130,61 @@ class Peer:
         for name in ("on_message", "on_subscribe", "on_connect"):
             setattr(self._client, name, None)
         del self._client
+
+
+NewBroker = Callable[..., Broker]
+
+
+def run(main: Awaitable[None]) -> None:
+    async def in_time() -> None:
+        async with asyncio.timeout(60):
+            await main
+
+    asyncio.run(in_time())
+
+
+async def read(source: Any, count: int, ack: bool = True) -> list[Batch]:
+    """Read so many messages."""
+    batches = []
+    async with asyncio.timeout(10):
+        for _ in range(count):
+            batches.append(await source.read())
+            if ack:
+                await source.ack(batches[-1].token, Outcome.DONE)
+    return batches
+
+
+async def nothing_comes(source: Any) -> bool:
+    """Nothing comes within a moment."""
+    try:
+        async with asyncio.timeout(0.3):
+            await source.read()
+    except TimeoutError:
+        return True
+    return False
+
+
+def data(batches: list[Batch]) -> list[bytes]:
+    return [batch.data for batch in batches]
+
+
+@contextlib.asynccontextmanager
+async def fake_broker(answer: bytes, stays: bool = True) -> AsyncIterator[int]:
+    """Answers whoever comes with the same bytes."""
+    writers = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await reader.read(100)
+        writer.write(answer)
+        if not stays:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        for writer in writers:
+            writer.close()
+        server.close()
+        await server.wait_closed()

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from streamgru.adapters.contract import Batch, Source, Token
+from streamgru.adapters.contract import Batch, Outcome, Source, Token
 from streamgru.adapters.testing.harness import ConformanceError, within
 from streamgru.adapters.testing.life import closing, open_soon, started
 from streamgru.adapters.testing.payloads import first_difference
@@ -52,6 +52,8 @@ class Session:
             except ConformanceError as error:
                 raise ConformanceError(f"{self.progress(items, got)}; {error}") from self.send_failure()
             self.add(got, batch)
+            if not batch.end:  # a source may hold back what comes next until we say what became of this
+                await within(self.peer.patience, "ack()", self.source.ack(batch.token, Outcome.DONE))
             if self.complete(items, got):
                 self.compare(items, got)
                 return batch
