@@ -37,7 +37,7 @@ install-test: $(VENV)/.test
 
 lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/ruff check .
-	$(BIN)/cython-lint streamgru
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint streamgru
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest $(STUBTEST) $(COMPILED)
 

@@ -49,6 +49,7 @@ class Client(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         transport.set_write_buffer_limits(OUT_HIGH_WATER)
+        _hold_little(transport.get_extra_info("socket"))
         if not self._listener.admit(self):
             transport.abort()
 
@@ -225,6 +226,12 @@ class ListenSource(Source[ListenOptions]):
 
     def _text(self) -> str:
         raise NotImplementedError
+
+
+def _hold_little(connection: socket.socket) -> None:
+    """Let the system keep little that is not sent: it would take megabytes before a slow reader shows."""
+    if connection.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, OUT_HIGH_WATER // 4)
 
 
 def reason(error: OSError) -> str:

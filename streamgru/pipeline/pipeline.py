@@ -8,6 +8,7 @@ import itertools
 import logging
 import math
 import random
+import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from streamgru.stream.model import Model
 
 T = TypeVar("T")
 MAX_PAUSE_S = 10.0
+TURN_S = 0.01
 
 log = logging.getLogger("streamgru")
 
@@ -112,8 +114,10 @@ class Pipeline:
         try:
             await with_backoff(lambda: self._open(self.sink), self._retry_for_s)
             await with_backoff(lambda: self._open(self.source), self._retry_for_s)
+            turn = Turn()
             with contextlib.suppress(EndOfStream):
                 while True:
+                    await turn.end()
                     batch = await self._read()
                     taken = self._engine.take(batch, self.source.framing == "message")
                     await self._deliver(taken.items)
@@ -161,6 +165,19 @@ class Pipeline:
         await end.open()
         if end.announcement:
             log.info("%s", end.announcement)
+
+
+class Turn:
+    """Lets the event loop run now and then: ends that are always ready would keep signals and connections waiting."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    async def end(self) -> None:
+        now = time.monotonic()
+        if now >= self._until:
+            self._until = now + TURN_S
+            await asyncio.sleep(0)
 
 
 async def with_backoff(attempt: Callable[[], Awaitable[T]], for_s: float, first_s: float = 0.1) -> T:

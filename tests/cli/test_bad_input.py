@@ -4,9 +4,11 @@ import fcntl
 import json
 import os
 import pickle
+import re
 import signal
 import socket
 import struct
+import subprocess
 import time
 import zipfile
 from pathlib import Path
@@ -281,6 +283,18 @@ def test_a_signal_while_reading(file, model, number, code):
     with listener(file) as running, support.connected(running.address()) as client:
         client.sendall(b"[1,")
         assert stopped(running, number) == code
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_while_there_is_always_something_to_read(file, model, number, code):
+    arguments = "run", file, "--emit", "above=2"  # so that writing never waits either
+    with subprocess.Popen(["yes", "[1,2,3]"], stdout=subprocess.PIPE) as yes:
+        with Running(*arguments, "-v", stdin=yes.stdout) as running:
+            yes.stdout.close()
+            time.sleep(1)
+            assert running.stop(number) == code
+            assert int(re.search(r"(\d+) records", running.stderr)[1]) > 1000
+        yes.wait()
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
