@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import stat
@@ -19,6 +20,9 @@ from streamgru.errors import AdapterError, EndOfStream, OptionError
 CHUNK = 64 << 10  # bytes of one client that are stepped at a time
 IN_HIGH_WATER = 256 << 10  # bytes of one client that wait to be stepped
 OUT_HIGH_WATER = 256 << 10  # bytes that wait for one client to read them
+
+
+log = logging.getLogger("streamgru")
 
 
 class ListenOptions(Options):
@@ -119,6 +123,8 @@ class Client(asyncio.Protocol):
         if self.transport is not None and self.transport.get_write_buffer_size() < unread:
             self._start_clock()
         else:
+            timeout_s = self._listener.options.write_timeout_s
+            log.warning("%s: disconnected: it read nothing for %g s", self.origin, timeout_s)
             self.drop()
 
     def _stop_clock(self) -> None:
@@ -152,6 +158,7 @@ class ListenSource(Source[ListenOptions]):
         self._wake = asyncio.Event()
         self._n_accepted = 0
         self._closed = True
+        self._full = False
 
     async def open(self) -> None:
         await self.close()
@@ -205,7 +212,10 @@ class ListenSource(Source[ListenOptions]):
 
     def admit(self, client: Client) -> bool:
         """Take a new client in, unless there are too many."""
-        if len(self._clients) >= self.options.max_clients or self._closed:
+        if len(self._clients) >= self.options.max_clients and not self._full:
+            log.warning("%s: all %d connections are taken; more are turned away", self._text(), len(self._clients))
+        self._full = len(self._clients) >= self.options.max_clients
+        if self._full or self._closed:
             return False
         self._clients[client.origin] = client
         return True

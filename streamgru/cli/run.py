@@ -14,6 +14,8 @@ import click
 from streamgru.cli import Signalled
 from streamgru.cli.options import load_model, model_argument, model_options, option
 
+log = logging.getLogger("streamgru")
+
 if TYPE_CHECKING:
     from streamgru.pipeline.engine import Counts
     from streamgru.pipeline.pipeline import Pipeline
@@ -70,6 +72,8 @@ async def until_signalled(pipeline: Pipeline) -> None:
     loop = asyncio.get_running_loop()
     running = asyncio.ensure_future(_awaited(pipeline))
     came: list[int] = []
+    # Such as a socket that cannot be accepted for want of descriptors: a line, not asyncio's traceback.
+    loop.set_exception_handler(lambda _, context: log.error("%s", context.get("exception") or context["message"]))
 
     def stop(number: int) -> None:
         came.append(number)
@@ -93,7 +97,6 @@ async def _awaited(pipeline: Pipeline) -> None:
 def _log_to_stderr(quiet: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("streamgru: %(message)s"))
-    log = logging.getLogger("streamgru")
     log.handlers = [handler]
     log.setLevel(logging.ERROR if quiet else logging.INFO)
 

@@ -14,6 +14,7 @@ from streamgru.model import spec as s
 
 ALIGN = 16  # elements; 64 bytes of float32, so that no value shares a cache line with another
 MAX_ELEMENTS = 1 << 28
+RESERVED = ("id", "t", "seq", "label", "error")  # what else a prediction may tell, beside its outputs
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,8 @@ def _check_outputs(program: s.Program, n_out: int) -> None:
         stop = n_out if output.stop is None else output.stop
         if not output.start < stop <= n_out:
             raise SpecError(f"output {output.name!r}: {output.start}:{stop} is no slice of {n_out} elements")
+        if output.name in RESERVED:
+            raise SpecError(f"output {output.name!r}: a prediction has a field of that name already; choose another")
         _fresh(output.name, seen)
         seen[output.name] = Value(output.start, stop - output.start)
         if output.labels is not None and len(output.labels) != stop - output.start:

@@ -113,58 +113,71 @@ class Engine:
         x = self._matrix(rows, refused)
         failing = self._on_error == "fail"
         n_rows = min(refused) if failing and refused else len(rows)  # what comes before an error is still answered
-        y = np.zeros((n_rows, self._model.n_out), self._model.dtype)
-        chosen = np.zeros(n_rows, bool)
         for segment in _segments(rows, n_rows):
-            self._segment(origin, rows, x, segment, refused, y, chosen)
-        if refused and failing:
+            self._segment(origin, rows, x, segment, refused, taken)
+            if failing and refused and min(refused) in segment:
+                break
+        if failing and refused:
             first = min(refused)
             taken.failure = RecordError(f"{origin}: {_located(rows, first, refused)}")
-            chosen[first:] = False
             n_rows, refused = first + 1, {first: refused[first]}
         taken.records += n_rows
         taken.errors += len(refused)
-        self.counts.predictions += int(chosen.sum())
-        if self._on_error == "report":
-            chosen[list(refused)] = True
-        self._send(origin, rows, y, chosen, refused, taken)
 
     def _segment(
-        self, origin: str, rows: Rows, x: NDArray[np.floating[Any]], segment: range, refused: dict[int, RecordError],
-        y: NDArray[np.floating[Any]], chosen: NDArray[np.bool_],
+        self, origin: str, rows: Rows, x: NDArray[np.floating[Any]], segment: range,
+        refused: dict[int, RecordError], taken: Taken,
     ) -> None:
-        """Step rows of which only the first may restart its stream and only the last may end it."""
+        """Step and answer rows of which only the first may restart its stream and only the last may end it."""
         steps = self._handles(origin, rows, segment, refused)
         valid = np.array([i for i in segment if i not in refused], np.intp)
-        if not valid.size:
-            return
-        first, last = segment.start, segment.stop - 1
-        if valid[0] == first and _flag(rows.start, first) | _flag(rows.reset, first):
-            self._pool.reset(Handle(steps[0]))
-        status = np.zeros(valid.size, np.uint8)
-        y[valid] = self._pool.step(
-            steps, x[valid], status=status, t=_clock(rows.t, valid, np.nan), seq=_clock(rows.seq, valid, -1)
-        )
-        for k in np.flatnonzero(status):
-            refused[int(valid[k])] = RecordError("the new state would not be finite; the state is as it was before")
-        ends = bool(valid[-1] == last and _flag(rows.end, last))
-        self._choose(origin, rows, valid[status == 0], steps[status == 0], y, chosen, ends)
-        if ends:
-            self._close(int(steps[-1]))
+        y = np.zeros((len(segment), self._model.n_out), self._model.dtype)
+        chosen = np.zeros(len(segment), bool)
+        if valid.size:
+            first, last = segment.start, segment.stop - 1
+            restarts = valid[0] == first and (_flag(rows.start, first) or _flag(rows.reset, first))
+            if restarts:
+                self._restart(int(steps[0]), _flag(rows.start, first), taken)
+            status = np.zeros(valid.size, np.uint8)
+            y[valid - first] = self._pool.step(
+                steps, x[valid], status=status, t=_clock(rows.t, valid, np.nan), seq=_clock(rows.seq, valid, -1)
+            )
+            for k in np.flatnonzero(status):
+                left = "its stream is at its start" if restarts and k == 0 else "the state is as it was before"
+                refused[int(valid[k])] = RecordError(f"the new state would not be finite; {left}")
+            ends = bool(valid[-1] == last and _flag(rows.end, last))
+            self._choose(origin, rows, segment, valid[status == 0], steps[status == 0], y, chosen, ends)
+            if ends:
+                self._close(int(steps[-1]))
+        errors = [i - segment.start for i in refused if i in segment]
+        if errors and self._on_error == "fail":
+            chosen[min(errors) :] = False
+        self.counts.predictions += int(chosen.sum())
+        if self._on_error == "report":
+            chosen[errors] = True
+        self._send(origin, rows, segment, y, chosen, refused, taken)
+
+    def _restart(self, handle: int, another: bool, taken: Taken) -> None:
+        """Set a stream back to its start; for *another* sequence, end the one before."""
+        self._pool.reset(Handle(handle))
+        if another:
+            self._release(handle, taken)
+            self._emit.forget(handle)
 
     def _choose(
-        self, origin: str, rows: Rows, valid: NDArray[np.intp], handles: NDArray[np.uint64],
+        self, origin: str, rows: Rows, segment: range, valid: NDArray[np.intp], handles: NDArray[np.uint64],
         y: NDArray[np.floating[Any]], chosen: NDArray[np.bool_], ends: bool,
     ) -> None:
-        """Mark the rows whose predictions go out."""
+        """Mark the rows whose predictions go out; *y* and *chosen* begin with the segment."""
         if self._emit.everything:
-            chosen[valid] = True
+            chosen[valid - segment.start] = True
             return
-        for k, (i, handle) in enumerate(zip(valid.tolist(), handles.tolist(), strict=True)):
-            chosen[i] = self._emit.choose(handle, y[i], ends and k == len(valid) - 1)
+        pairs = list(zip(handles.tolist(), (valid - segment.start).tolist(), strict=True))
+        for n_after, (handle, k) in zip(range(len(pairs) - 1, -1, -1), pairs, strict=True):
+            chosen[k] = self._emit.choose(handle, y[k], ends and n_after == 0)
         if self._emit.holds_last:
-            for handle, i in dict(zip(handles.tolist(), valid.tolist(), strict=True)).items():
-                self._held[handle] = origin, _predictions(rows, [i], y[i : i + 1].copy(), {})
+            for handle, k in dict(pairs).items():
+                self._held[handle] = origin, _predictions(rows, [segment[k]], y[k : k + 1].copy(), {})
 
     def _matrix(self, rows: Rows, refused: dict[int, RecordError]) -> NDArray[np.floating[Any]]:
         """x of all rows in the model's dtype; rows that a step would not take are refused here, with the reason."""
@@ -218,14 +231,14 @@ class Engine:
             return 0
 
     def _send(
-        self, origin: str, rows: Rows, y: NDArray[np.floating[Any]], chosen: NDArray[np.bool_],
+        self, origin: str, rows: Rows, segment: range, y: NDArray[np.floating[Any]], chosen: NDArray[np.bool_],
         refused: dict[int, RecordError], taken: Taken,
     ) -> None:
-        """Encode the chosen rows."""
+        """Encode the chosen rows of a segment."""
         index = np.flatnonzero(chosen)
         if not index.size:
             return
-        picked = index.tolist()
+        picked = [segment[k] for k in index.tolist()]
         errors = {k: _located(rows, i, refused) for k, i in enumerate(picked) if i in refused} if refused else {}
         self._encode(origin, _predictions(rows, picked, y[index], errors), taken)
 

@@ -42,11 +42,11 @@ def test_every_option_of_run_has_an_environment_variable():
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["nothing"], ["--nothing"], ["run"], ["run", "{file}", "--nothing"], ["run", "{file}", "--on-error", "maybe"],
+        ["nothing"], ["run"], ["run", "{file}", "--nothing"], ["run", "{file}", "--on-error", "maybe"],
         ["run", "{file}", "--from", "nothing:"], ["run", "{file}", "--from", "tcp://localhost"],
-        ["run", "{file}", "--from", "tcp+listen://127.0.0.1:70000"], ["run", "{file}", "--to", "stdin:"],
-        ["run", "{file}", "--from", "stdin:?fd=x"], ["run", "{file}", "--from", "stdin:?nothing=1"],
-        ["run", "{file}", "--to", "reply:"], ["run", "{file}", "--emit", "sometimes"],
+        ["run", "{file}", "--from", "tcp+listen://127.0.0.1:70000"],
+        ["run", "{file}", "--from", "stdin:?nothing=1"],
+        ["run", "{file}", "--emit", "sometimes"],
         ["run", "{file}", "--codec", "xml"], ["run", "{file}", "--max-streams", "0"],
         ["run", "{file}", "--spec", "no such file"],
         ["run", "{file}", "--from", "file:${NOT_SET_ANYWHERE}"], ["--config", "no such file", "run", "{file}"],

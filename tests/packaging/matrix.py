@@ -77,7 +77,6 @@ def try_one(python: str, sdist: Path, folder: Path) -> str:
     source = next(folder.iterdir())
     here = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     environment = {name: value for name, value in os.environ.items() if name != "CI"}  # torch is not here, nor shall be
-    environment["PYTHONSAFEPATH"] = "1"  # the sources lie in the folder of the tests, and must not be imported
     step = "environment"
     try:
         run([python, "-m", "venv", folder / "venv"])
@@ -89,6 +88,11 @@ def try_one(python: str, sdist: Path, folder: Path) -> str:
             [here, "-m", "pip", "install", "--quiet", *folder.glob("*.whl"), "--group", f"{source}/pyproject.toml:test"]
         )
         run([here, "-m", "pip", "check"])
+        # The sources lie beside the tests. What a .pth file names comes after the installed packages.
+        where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        packages = subprocess.check_output([here, "-c", where], text=True)
+        Path(packages.strip(), "tests.pth").write_text(f"{source}\n")
+        environment["PYTHONSAFEPATH"] = "1"  # no folder comes before them
         step = "tests"
         pytest = ["-m", "pytest", "-q", "--import-mode=append", "--ignore=tests/packaging"]
         run([here, *pytest], cwd=source, env=environment)

@@ -47,12 +47,17 @@ class Reference:
         stream, emit = self.streams[key]
         if record.get("start") or record.get("reset"):
             stream.reset()
+        before = []
+        if record.get("start"):  # another sequence
+            held = self.held.pop(key, None)
+            before = [held] if held and self.emit_text == "last" else []
+            emit.forget(0)
         y = stream.step(np.float32(record["x"]))
         goes_out = emit.choose(0, y, bool(record.get("end")))
         self.held[key] = record["seq"], y
         if record.get("end"):
             del self.streams[key], self.held[key]
-        return [(record["seq"], y)] if goes_out else []
+        return before + ([(record["seq"], y)] if goes_out else [])
 
     def end(self, origin):
         self.streams.pop(("own", origin), None)
