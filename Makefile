@@ -37,6 +37,7 @@ install-test: $(VENV)/.test
 
 lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint streamgru
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest $(STUBTEST) $(COMPILED)

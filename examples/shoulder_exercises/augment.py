@@ -52,9 +52,7 @@ def rotation(rng: np.random.Generator, roll: float, tilt: float) -> np.ndarray:
     return turn
 
 
-def draw_window(
-    x: np.ndarray, n_steps: int, how: Augment, std: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def draw_window(x: np.ndarray, n_steps: int, how: Augment, std: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Cut a window at a random place and change it.
 
     Parameters

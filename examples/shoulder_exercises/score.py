@@ -61,12 +61,8 @@ def score(people: Sequence[Recording], outputs: Sequence[np.ndarray]) -> dict[st
         **part(lambda r: True),
         "majority_per_step": float(n_steps_of_class.max() / n_steps_of_class.sum()),
         "majority_per_recording": float(confusion.sum(1).max() / confusion.sum()),
-        "per_step_at_s": {
-            f"{s:g}": float(np.mean([ok[int(s * RATE_HZ) - 1] for ok in steps])) for s in MOMENTS_S
-        },
-        "per_person": {
-            str(n): part(lambda r, n=n: r.subject == n) for n in sorted({r.subject for r in people})
-        },
+        "per_step_at_s": {f"{s:g}": float(np.mean([ok[int(s * RATE_HZ) - 1] for ok in steps])) for s in MOMENTS_S},
+        "per_person": {str(n): part(lambda r, n=n: r.subject == n) for n in sorted({r.subject for r in people})},
         "per_class": {
             name: part(lambda r, k=k: r.label == k)
             for k, name in enumerate(LABELS)

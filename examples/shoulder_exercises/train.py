@@ -78,18 +78,14 @@ def fit(people: Sequence[Recording], plan: Plan, seed: int) -> ExerciseNet:
     )
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(plan.ema))
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, plan.lr, total_steps=plan.n_updates, pct_start=0.15
-    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.lr, total_steps=plan.n_updates, pct_start=0.15)
     net.train()
     with click.progressbar(range(plan.n_updates), label="training") as updates:
         for _ in updates:
             xs, labels = draw_batch(people, plan.n_batch, plan.n_steps, plan.augment, std, rng)
             logits = net(torch.from_numpy(xs))
             target = torch.from_numpy(labels)[:, None].expand(-1, plan.n_steps)
-            loss = F.cross_entropy(
-                logits.flatten(0, 1), target.flatten(), label_smoothing=plan.smoothing
-            )
+            loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), label_smoothing=plan.smoothing)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)

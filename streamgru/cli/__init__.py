@@ -85,8 +85,13 @@ def _by_parameter(command: click.Command, table: dict[str, Any]) -> dict[str, An
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="streamgru")
 @click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False), envvar="STREAMGRU_CONFIG", show_envvar=True,
-    is_eager=True, expose_value=False, callback=_read_config,
+    "--config",
+    type=click.Path(exists=True, dir_okay=False),
+    envvar="STREAMGRU_CONFIG",
+    show_envvar=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
     help="A TOML file with a table per command. A flag beats the environment, which beats the file.",
 )
 def cli() -> None:

@@ -41,12 +41,32 @@ def _numbers(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 
 
 @click.command(epilog="Example: streamgru demo --speed 1 --recordings 2,5")
-@option("--speed", type=str, callback=_speed, default="10", show_default=True, metavar="X|max",
-        help="In a terminal, how many times as fast as the sensor; 1 is real time. Elsewhere it is always max.")
-@option("--seconds", "seconds_s", type=click.FloatRange(0, min_open=True), default=None, metavar="S",
-        help="End after so many seconds.")
-@option("--recordings", "numbers", type=str, callback=_numbers, default=None, metavar="N,N...",
-        help="Which recordings to play, counted from 1.  [default: all seven]")
+@option(
+    "--speed",
+    type=str,
+    callback=_speed,
+    default="10",
+    show_default=True,
+    metavar="X|max",
+    help="In a terminal, how many times as fast as the sensor; 1 is real time. Elsewhere it is always max.",
+)
+@option(
+    "--seconds",
+    "seconds_s",
+    type=click.FloatRange(0, min_open=True),
+    default=None,
+    metavar="S",
+    help="End after so many seconds.",
+)
+@option(
+    "--recordings",
+    "numbers",
+    type=str,
+    callback=_numbers,
+    default=None,
+    metavar="N,N...",
+    help="Which recordings to play, counted from 1.  [default: all seven]",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs: the summary as one JSON object.")
 def demo(speed: float, seconds_s: float | None, numbers: tuple[int, ...] | None, as_json: bool) -> None:
     """Watch the built-in model follow recorded sensor data.

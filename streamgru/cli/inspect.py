@@ -29,17 +29,45 @@ def _steps(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
 @click.command(epilog="Example: streamgru inspect builtin:shoulder --gates builtin:3 -o gates.png")
 @model_argument
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
-@click.option("--gates", "data", metavar="DATA", default=None,
-              help="Run the model on DATA, an .npy, .npz, .csv or .ndjson file of inputs, or builtin:N, the N-th "
-                   "recording that comes along, and show what its gates do.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=None, metavar="FILE",
-              help="With --gates: draw into FILE.png or FILE.svg instead of the terminal.")
-@click.option("--raw", type=click.Path(dir_okay=False, path_type=Path), default=None, metavar="FILE",
-              help="With --gates: save every gate at every step in FILE.npz.")
-@click.option("--steps", type=str, callback=_steps, default=None, metavar="START:STOP",
-              help="With --gates: show only these steps; those before are run, too.")
-@click.option("--rate", "rate_hz", type=click.FloatRange(0, min_open=True), default=None, metavar="HZ",
-              help="With --gates: steps per second, to show times.  [default: that of a recording]")
+@click.option(
+    "--gates",
+    "data",
+    metavar="DATA",
+    default=None,
+    help="Run the model on DATA, an .npy, .npz, .csv or .ndjson file of inputs, or builtin:N, the N-th "
+    "recording that comes along, and show what its gates do.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="With --gates: draw into FILE.png or FILE.svg instead of the terminal.",
+)
+@click.option(
+    "--raw",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="With --gates: save every gate at every step in FILE.npz.",
+)
+@click.option(
+    "--steps",
+    type=str,
+    callback=_steps,
+    default=None,
+    metavar="START:STOP",
+    help="With --gates: show only these steps; those before are run, too.",
+)
+@click.option(
+    "--rate",
+    "rate_hz",
+    type=click.FloatRange(0, min_open=True),
+    default=None,
+    metavar="HZ",
+    help="With --gates: steps per second, to show times.  [default: that of a recording]",
+)
 @model_options
 def inspect(
     model: str, as_json: bool, data: str | None, output: Path | None, raw: Path | None,

@@ -23,21 +23,57 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: some-source | streamgru run model.safetensors > predictions.ndjson")
 @model_argument
-@option("--from", "source", default="stdin:", show_default=True, metavar="URI",
-        help="Where records come from; `streamgru plugins` lists what there is.")
-@option("--to", "sink", default=None, metavar="URI",
-        help="Where predictions go.  [default: reply: for listeners, otherwise stdout:]")
-@option("--codec", default=None, metavar="NAME",
-        help="How records look: ndjson, csv or raw.  [default: what the source suggests, mostly ndjson]")
+@option(
+    "--from",
+    "source",
+    default="stdin:",
+    show_default=True,
+    metavar="URI",
+    help="Where records come from; `streamgru plugins` lists what there is.",
+)
+@option(
+    "--to",
+    "sink",
+    default=None,
+    metavar="URI",
+    help="Where predictions go.  [default: reply: for listeners, otherwise stdout:]",
+)
+@option(
+    "--codec",
+    default=None,
+    metavar="NAME",
+    help="How records look: ndjson, csv or raw.  [default: what the source suggests, mostly ndjson]",
+)
 @option("--to-codec", default=None, metavar="NAME", help="How predictions look.  [default: as the records]")
-@option("--emit", default="every", show_default=True, metavar="every|N|change|above=P|last",
-        help="Which predictions of each stream go out.")
-@option("--on-error", type=click.Choice(["fail", "skip", "report"]), default=None,
-        help="What a bad record does.  [default: fail for stdin and files, otherwise report]")
-@option("--max-streams", type=click.IntRange(1, 1 << 24), default=65_536, show_default=True,
-        help="Streams that may be open at a time; a record that would open one more is refused.")
-@option("--retry-for", "retry_for_s", type=click.FloatRange(0), default=30.0, show_default=True, metavar="SECONDS",
-        help="How long an end that is away is tried again.")
+@option(
+    "--emit",
+    default="every",
+    show_default=True,
+    metavar="every|N|change|above=P|last",
+    help="Which predictions of each stream go out.",
+)
+@option(
+    "--on-error",
+    type=click.Choice(["fail", "skip", "report"]),
+    default=None,
+    help="What a bad record does.  [default: fail for stdin and files, otherwise report]",
+)
+@option(
+    "--max-streams",
+    type=click.IntRange(1, 1 << 24),
+    default=65_536,
+    show_default=True,
+    help="Streams that may be open at a time; a record that would open one more is refused.",
+)
+@option(
+    "--retry-for",
+    "retry_for_s",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long an end that is away is tried again.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Only errors on stderr.")
 @click.option("-v", "--verbose", is_flag=True, help="Also tell what was done, at the end.")
 @model_options

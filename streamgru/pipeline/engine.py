@@ -62,9 +62,16 @@ class Engine:
     """
 
     def __init__(
-        self, model: Model, codec_in: Codec, codec_out: Codec, *,
-        emit: str = "every", on_error: OnError = "report", max_streams: int = 65_536,
-        single: bool = False, shared: bool = True,
+        self,
+        model: Model,
+        codec_in: Codec,
+        codec_out: Codec,
+        *,
+        emit: str = "every",
+        on_error: OnError = "report",
+        max_streams: int = 65_536,
+        single: bool = False,
+        shared: bool = True,
     ) -> None:
         self.counts = Counts()
         self._model = model
@@ -125,8 +132,13 @@ class Engine:
         taken.errors += len(refused)
 
     def _segment(
-        self, origin: str, rows: Rows, x: NDArray[np.floating[Any]], segment: range,
-        refused: dict[int, RecordError], taken: Taken,
+        self,
+        origin: str,
+        rows: Rows,
+        x: NDArray[np.floating[Any]],
+        segment: range,
+        refused: dict[int, RecordError],
+        taken: Taken,
     ) -> None:
         """Step and answer rows of which only the first may restart its stream and only the last may end it."""
         steps = self._handles(origin, rows, segment, refused)
@@ -165,8 +177,15 @@ class Engine:
             self._emit.forget(handle)
 
     def _choose(
-        self, origin: str, rows: Rows, segment: range, valid: NDArray[np.intp], handles: NDArray[np.uint64],
-        y: NDArray[np.floating[Any]], chosen: NDArray[np.bool_], ends: bool,
+        self,
+        origin: str,
+        rows: Rows,
+        segment: range,
+        valid: NDArray[np.intp],
+        handles: NDArray[np.uint64],
+        y: NDArray[np.floating[Any]],
+        chosen: NDArray[np.bool_],
+        ends: bool,
     ) -> None:
         """Mark the rows whose predictions go out; *y* and *chosen* begin with the segment."""
         if self._emit.everything:
@@ -204,9 +223,7 @@ class Engine:
                 return f"x[{k}]: expected a token of {token.name!r}, an integer in [0, {token.vocab}), got {value:g}"
         return f"x[{k}]: {value:g} is too large for {self._model.dtype}"
 
-    def _handles(
-        self, origin: str, rows: Rows, segment: range, refused: dict[int, RecordError]
-    ) -> NDArray[np.uint64]:
+    def _handles(self, origin: str, rows: Rows, segment: range, refused: dict[int, RecordError]) -> NDArray[np.uint64]:
         """The streams of the rows that are not refused, opened where they are new."""
         own = _own(origin)
         handles = []
@@ -231,8 +248,14 @@ class Engine:
             return 0
 
     def _send(
-        self, origin: str, rows: Rows, segment: range, y: NDArray[np.floating[Any]], chosen: NDArray[np.bool_],
-        refused: dict[int, RecordError], taken: Taken,
+        self,
+        origin: str,
+        rows: Rows,
+        segment: range,
+        y: NDArray[np.floating[Any]],
+        chosen: NDArray[np.bool_],
+        refused: dict[int, RecordError],
+        taken: Taken,
     ) -> None:
         """Encode the chosen rows of a segment."""
         index = np.flatnonzero(chosen)

@@ -24,6 +24,7 @@ X = numbers(3)
 
 # ---- weights
 
+
 def damaged(how, good, path):
     """A file that is no model, made of one that is."""
     n_header = struct.unpack("<Q", good[:8])[0]
@@ -151,6 +152,7 @@ def test_a_full_pool(file, model):
 
 
 # ---- places
+
 
 def test_a_port_in_use(file, model, tmp_path):
     for kind, scheme in ((socket.SOCK_STREAM, "tcp+listen"), (socket.SOCK_DGRAM, "udp+listen")):

@@ -12,8 +12,18 @@ FUNCTIONS = {
 }
 
 
-def gru(x, weight_ih, weight_hh, bias_ih=0.0, bias_hh=0.0, h0=None, variant="after",
-        gate="sigmoid", candidate="tanh", clip=np.inf):
+def gru(
+    x,
+    weight_ih,
+    weight_hh,
+    bias_ih=0.0,
+    bias_hh=0.0,
+    h0=None,
+    variant="after",
+    gate="sigmoid",
+    candidate="tanh",
+    clip=np.inf,
+):
     """One layer over x (n_steps, n_in); rows of the weights are r | z | n. Returns every h (n_steps, n_hid)."""
     n_hid = np.shape(weight_hh)[1]
     arrays = (np.asarray(a, np.float64) for a in (weight_ih, weight_hh, bias_ih, bias_hh))
