@@ -117,10 +117,29 @@ def test_the_project(rule):
     assert list(rule(ROOT)) == []
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_there_is_something_to_look_at(rule):
+LOOKED_AT = [
+    (upward_imports, ["kernels/blas.pyx", "kernels/blas.pxd", "stream/stream.pyi", "cli/run.py", "errors.py"]),
+    (wrong_doorways, ["kernels/activations.pxd", "layers/gru.pyx", "stream/stream.pyi", "cli/run.py"]),
+    (long_files, ["kernels/activations.h", "layers/gru.pyx", "../tests/support.py", "../benchmarks/step.py"]),
+    (greedy_plugins, ["../plugins/streamgru-mqtt/streamgru_mqtt/sink.py"]),
+]
+
+
+@pytest.mark.parametrize("rule, some", LOOKED_AT)
+def test_each_rule_has_something_to_look_at(rule, some, monkeypatch):
     """A rule over no files would always hold."""
-    assert len(list(sources(ROOT / "streamgru", ".pyx"))) >= 9
+    read = []
+    read_text = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, **settings: read.append(path) or read_text(path, **settings))
+    list(rule(ROOT))
+    assert {(ROOT / "streamgru" / name).resolve() for name in some} - {path.resolve() for path in read} == set()
+
+
+def test_every_rule_is_tried():
+    assert {rule for rule, _ in LOOKED_AT} == {rule for _, _, rule in WRONG} == set(RULES)
+
+
+def test_the_doorway_is_one():
     assert "scipy.linalg.cython_blas.sgemv" in imported(ROOT / DOORWAY, ROOT)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from streamgru.adapters.contract import Batch, Item, Sink, Source, Token
 from streamgru.adapters.descriptors import Descriptor
@@ -81,6 +82,13 @@ class FileSink(Sink[FileSinkOptions]):
             raise OptionError("file: expected a path after the colon, got nothing")
         super().__init__(rest, options)
         self._output: Descriptor | None = None
+
+    def bind(self, source: Source[Any]) -> None:
+        if not isinstance(source, FileSource) or not Path(self.rest).is_file():
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if Path(self.rest).samefile(source.rest):
+                raise OptionError(f"file:{self.rest}: the source reads this file; expected another one to write to")
 
     async def open(self) -> None:
         await self.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -20,6 +21,11 @@ from streamgru.errors import AdapterError, EndOfStream, OptionError
 CHUNK = 64 << 10  # bytes of one client that are stepped at a time
 IN_HIGH_WATER = 256 << 10  # bytes of one client that wait to be stepped
 OUT_HIGH_WATER = 256 << 10  # bytes that wait for one client to read them
+# asyncio accepts so many in a row, and goes on, with a timer and a log entry for each, when there are no
+# descriptors left; so its number is small, and the queue of the system is made longer afterwards.
+ACCEPTED_AT_ONCE = 16
+BACKLOG = 2048
+SPARE_DESCRIPTORS = 32  # for everything that is no client
 
 
 log = logging.getLogger("streamgru")
@@ -159,12 +165,16 @@ class ListenSource(Source[ListenOptions]):
         self._n_accepted = 0
         self._closed = True
         self._full = False
+        self._max_clients = min(options.max_clients, _descriptors() - SPARE_DESCRIPTORS)
 
     async def open(self) -> None:
         await self.close()
         self._wake = asyncio.Event()
         try:
             self._server = await self._listen()
+            for listening in self._server.sockets:
+                with socket.socket(fileno=os.dup(listening.fileno())) as same:
+                    same.listen(BACKLOG)
         except OSError as error:
             raise AdapterError(f"{self._text()}: {reason(error)}") from None
         self._closed = False
@@ -212,9 +222,9 @@ class ListenSource(Source[ListenOptions]):
 
     def admit(self, client: Client) -> bool:
         """Take a new client in, unless there are too many."""
-        if len(self._clients) >= self.options.max_clients and not self._full:
+        if len(self._clients) >= self._max_clients and not self._full:
             log.warning("%s: all %d connections are taken; more are turned away", self._text(), len(self._clients))
-        self._full = len(self._clients) >= self.options.max_clients
+        self._full = len(self._clients) >= self._max_clients
         if self._full or self._closed:
             return False
         self._clients[client.origin] = client
@@ -244,6 +254,16 @@ def _hold_little(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, OUT_HIGH_WATER // 4)
 
 
+def _descriptors() -> int:
+    """How many descriptors this process may have."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 512
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20
+
+
 def reason(error: OSError) -> str:
     """What the system says, without what asyncio wraps around it; a name that is not found has no errno above 0."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
@@ -258,7 +278,7 @@ class TcpListenSource(ListenSource):
 
     async def _listen(self) -> asyncio.Server:
         host, port = address(self.rest, self._text())
-        server = await asyncio.get_running_loop().create_server(self._client, host, port, backlog=2048)
+        server = await asyncio.get_running_loop().create_server(self._client, host, port, backlog=ACCEPTED_AT_ONCE)
         self.announcement = "listening on " + ", ".join(
             "tcp://{}:{}".format(*listening.getsockname()[:2]) for listening in server.sockets
         )
@@ -285,7 +305,9 @@ class UnixListenSource(ListenSource):
                 listening.bind(self.rest)
             finally:
                 os.umask(before)
-            server = await asyncio.get_running_loop().create_unix_server(self._client, sock=listening, backlog=2048)
+            server = await asyncio.get_running_loop().create_unix_server(
+                self._client, sock=listening, backlog=ACCEPTED_AT_ONCE
+            )
         except BaseException:
             listening.close()
             raise
@@ -305,10 +327,13 @@ class UnixListenSource(ListenSource):
             if not stat.S_ISSOCK(Path(self.rest).stat().st_mode):
                 return
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.setblocking(False)  # a listener whose queue is full would keep us waiting
                 try:
                     probe.connect(self.rest)
                 except ConnectionRefusedError:
                     Path(self.rest).unlink()
+                except BlockingIOError:
+                    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)) from None
 
     def _text(self) -> str:
         return f"unix+listen:{self.rest}"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from streamgru.adapters.contract import Sink, Source
 from streamgru.adapters.options import convert
 from streamgru.adapters.uri import parse
-from streamgru.errors import AdapterError, OptionError
+from streamgru.errors import AdapterError, OptionError, StreamgruError
 
 GROUPS = ("sources", "sinks", "codecs", "transforms", "formats")
 
@@ -110,4 +110,11 @@ def _make(group: str, uri: Any) -> Any:
     if not (inspect.isclass(cls) and issubclass(cls, base)):
         problem = f"expected a {base.__name__}, got {cls!r}"
         raise AdapterError(f"{uri.text}: the plugin behind {uri.scheme!r} is broken: {problem}")
-    return cls(uri.rest, convert(cls.options_type, uri.options, uri.text))
+    options = convert(cls.options_type, uri.options, uri.text)
+    try:
+        return cls(uri.rest, options)
+    except StreamgruError:
+        raise
+    except Exception as error:  # a plugin may fail in any way
+        problem = f"{type(error).__name__}: {error}"
+        raise AdapterError(f"{uri.text}: the plugin behind {uri.scheme!r} is broken: {problem}") from error

@@ -14,13 +14,13 @@ from streamgru.errors import AdapterError, EndOfStream, OptionError
 class StdinOptions(Options):
     """Options of ``stdin:``."""
 
-    fd: Annotated[int, option("The file descriptor to read.", ge=0)] = 0
+    fd: Annotated[int, option("The file descriptor to read.", ge=0, le=1 << 20)] = 0
 
 
 class StdoutOptions(Options):
     """Options of ``stdout:``."""
 
-    fd: Annotated[int, option("The file descriptor to write.", ge=0)] = 1
+    fd: Annotated[int, option("The file descriptor to write.", ge=0, le=1 << 20)] = 1
 
 
 class StdinSource(Source[StdinOptions]):

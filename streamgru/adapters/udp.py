@@ -16,7 +16,7 @@ from streamgru.errors import AdapterError, EndOfStream
 class UdpOptions(Options):
     """Options of ``udp+listen:``."""
 
-    queue: Annotated[int, option("Datagrams that wait; a new one is dropped when there are more.", ge=1)] = 4096
+    queue: Annotated[int, option("Datagrams that wait; a new one is dropped when there are more.", ge=1)] = 1024
 
 
 class UdpListenSource(Source[UdpOptions]):
@@ -33,7 +33,6 @@ class UdpListenSource(Source[UdpOptions]):
         self._inbox: Inbox[tuple[bytes, Any]] = Inbox(options.queue, "drop_newest")
         self._inbox.fail(EndOfStream("udp: not open"))
         self._transport: asyncio.DatagramTransport | None = None
-        self._addresses: dict[str, Any] = {}  # origin -> address, of datagrams under way
 
     @property
     def dropped(self) -> int:  # type: ignore[override]  # counted where it happens
@@ -54,12 +53,12 @@ class UdpListenSource(Source[UdpOptions]):
     async def read(self) -> Batch:
         data, sender = await self._inbox.get()
         origin = f"udp:{sender[0]}:{sender[1]}"
-        self._addresses = {origin: sender}
         return Batch(origin, data, Token(origin))
 
     async def reply(self, origin: str, data: bytes) -> None:
-        if self._transport is not None and origin in self._addresses:
-            self._transport.sendto(data, self._addresses[origin])
+        if self._transport is not None:
+            host, _, port = origin.removeprefix("udp:").rpartition(":")
+            self._transport.sendto(data, (host, int(port)))
 
     async def close(self) -> None:
         self._inbox.close()

@@ -103,6 +103,10 @@ def _host(text: str, where: str, shown: str) -> tuple[str, int | None]:
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?", text)
     if not match or (match[3] and int(match[3]) > 65_535):
         raise OptionError(f"{where}: expected HOST or HOST:PORT with a port up to 65535, got {shown!r}")
+    try:
+        (match[1] or match[2]).encode("idna")
+    except UnicodeError:
+        raise OptionError(f"{where}: expected the name of a host, got {shown!r}") from None
     return match[1] or match[2], int(match[3]) if match[3] else None
 
 

@@ -64,7 +64,7 @@ def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) 
 
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"{path}: {error}") from None
     for name, table in tables.items():
         if name not in COMMANDS or not isinstance(table, dict):
@@ -79,7 +79,11 @@ def _by_parameter(command: click.Command, table: dict[str, Any]) -> dict[str, An
         if key.replace("_", "-") not in names:
             expected = ", ".join(names)
             raise click.UsageError(f"the configuration of {command.name} has {key!r}; expected any of {expected}")
-    return {str(names[key.replace("_", "-")]): value for key, value in table.items()}
+        if not isinstance(table[key], (str, int, float)):
+            raise click.UsageError(
+                f"the configuration of {command.name}: {key}: expected a text, a number or a boolean"
+            )
+    return {str(names[key.replace("_", "-")]): str(value) for key, value in table.items()}
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,6 +127,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = 2
     except (StreamgruError, OSError) as error:
         _complain(error)
+    except Exception as error:  # a fault of ours, or of a plugin
+        if os.environ.get("STREAMGRU_DEBUG") == "1":
+            raise
+        _complain(f"unexpected {type(error).__name__}: {error} (STREAMGRU_DEBUG=1 shows where)")
     try:
         _flush()
     except OSError:  # leave nothing for Python to try again at its end
@@ -146,5 +154,10 @@ def _occupy_standard_descriptors() -> None:
         sys.stderr = open(2, "w")  # noqa: SIM115
 
 
-def _complain(error: Exception) -> None:
-    click.echo(f"streamgru: {error}", err=True)
+def _complain(error: Exception | str) -> None:
+    click.echo(f"streamgru: {printable(str(error))}", err=True)
+
+
+def printable(text: str) -> str:
+    """Text from a stranger, with its control characters (but newlines) shown instead of obeyed by the terminal."""
+    return "".join(c if c == "\n" or c.isprintable() else repr(c)[1:-1] for c in text)

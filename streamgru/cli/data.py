@@ -17,7 +17,7 @@ from streamgru.adapters.codecs.ndjson import NdjsonCodec
 from streamgru.errors import FormatError, InputError, RecordError, ShapeError
 from streamgru.formats.builtin import recordings
 from streamgru.formats.files import read_bytes
-from streamgru.pipeline.engine import signature
+from streamgru.pipeline.rows import signature
 from streamgru.stream.model import Model
 
 CODECS: dict[str, type[Codec]] = {".csv": CsvCodec, ".ndjson": NdjsonCodec, ".jsonl": NdjsonCodec}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamgru.cli import printable
 from streamgru.cli.options import load_model, model_argument, model_options
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def inspect(
 
     forgive_encoding()
     description = describe(loaded, model, findings.lines)
-    click.echo(json.dumps(description, indent=2) if as_json else "\n".join(text(description)))
+    click.echo(json.dumps(description, indent=2) if as_json else "\n".join(map(printable, text(description))))
 
 
 class _Findings(logging.Handler):
@@ -141,7 +142,7 @@ def _show_gates(
         click.echo(json.dumps(told, indent=2))
     elif output is None:
         forgive_encoding()
-        click.echo(f"{model.spec.title or name}\n{sequence.title}\n")
+        click.echo(printable(f"{model.spec.title or name}\n{sequence.title}\n"))
         width = min(shutil.get_terminal_size().columns, 110)
         click.echo("\n".join(gates.picture(found, rate_hz, width)))
     for path in (raw, output):

@@ -66,6 +66,14 @@ if TYPE_CHECKING:
     help="Streams that may be open at a time; a record that would open one more is refused.",
 )
 @option(
+    "--ttl",
+    "ttl_s",
+    type=click.FloatRange(0, min_open=True),
+    default=None,
+    metavar="SECONDS",
+    help="End a stream that had no record for so long.  [default: never]",
+)
+@option(
     "--retry-for",
     "retry_for_s",
     type=click.FloatRange(0),
@@ -79,8 +87,8 @@ if TYPE_CHECKING:
 @model_options
 def run(
     model: str, source: str, sink: str | None, codec: str | None, to_codec: str | None, emit: str,
-    on_error: str | None, max_streams: int, retry_for_s: float, quiet: bool, verbose: bool,
-    spec: str | None, dtype: str, kernel: str,
+    on_error: str | None, max_streams: int, ttl_s: float | None, retry_for_s: float,
+    quiet: bool, verbose: bool, spec: str | None, dtype: str, kernel: str,
 ) -> None:  # fmt: skip
     """Step MODEL with live data and write a prediction for every timestep.
 
@@ -93,7 +101,7 @@ def run(
     _log_to_stderr(quiet)
     pipeline = Pipeline(
         load_model(model, spec, dtype, kernel), source, sink, codec=codec, sink_codec=to_codec, emit=emit,
-        on_error=on_error, max_streams=max_streams, retry_for_s=retry_for_s,  # type: ignore[arg-type]
+        on_error=on_error, max_streams=max_streams, ttl_s=ttl_s, retry_for_s=retry_for_s,  # type: ignore[arg-type]
     )  # fmt: skip
     started = time.monotonic()
     try:

@@ -54,6 +54,8 @@ def parse(data: bytes, where: str) -> tuple[Tensors, dict[str, str]]:
     """
     header = _header(data, where)
     metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict):
+        raise FormatError(f"{where}: expected __metadata__ to be an object, got {type(metadata).__name__}")
     if len(header) > MAX_TENSORS:
         raise FormatError(f"{where}: expected at most {MAX_TENSORS} tensors, got {len(header)}")
     for name, entry in header.items():
@@ -97,6 +99,8 @@ def _check_entry(name: str, entry: Any, where: str) -> None:
         raise FormatError(f"{where}: expected names of at most {MAX_NAME_BYTES} bytes, got {name[:40]!r}...")
     if not isinstance(entry, dict) or not isinstance(entry.get("shape"), list):
         raise FormatError(f"{where}: tensor {name!r}: expected dtype, shape and data_offsets, got {str(entry)[:80]}")
+    if not all(type(size) is int and 0 <= size <= MAX_BYTES for size in entry["shape"]):
+        raise FormatError(f"{where}: tensor {name!r}: expected sizes up to {MAX_BYTES}, got {str(entry['shape'])[:80]}")
     rank = len(entry["shape"])
     if rank > MAX_RANK:
         raise FormatError(f"{where}: tensor {name!r}: expected at most {MAX_RANK} dimensions, got {rank}")

@@ -47,4 +47,5 @@ def _pairs(item: Input | AnyLayer) -> list[str]:
     plain = msgspec.to_builtins(item)
     if "kind" in plain and isinstance(item, Layer):
         plain = {"name": plain["name"], "kind": plain["kind"]} | plain
-    return [f"{key} = {json.dumps(value)}" for key, value in plain.items() if key not in ("function", "variant")]
+    shown_below = {"variant", "function"} if isinstance(item, Dense) else {"variant"}
+    return [f"{key} = {json.dumps(value)}" for key, value in plain.items() if key not in shown_below]

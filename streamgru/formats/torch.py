@@ -79,7 +79,7 @@ def map_tensors(spec: s.Spec, tensors: Tensors) -> tuple[Tensors, tuple[str, ...
             raise SpecError(f"tensor {name!r}: taken for another of the same name, {found[name]!r}; rename a layer")
         if not name.endswith(COUNTER):
             mapped[name] = tensors[name]
-    return mapped, tuple(f"{name} -> {native}" for native, name in found.items())
+    return mapped, tuple(f"{name} -> {native}" for native, name in found.items() if name != native)
 
 
 def _check_head(head: Part, chain: list[Part], found: list[Part], where: str) -> None:
@@ -123,7 +123,7 @@ def _refusal(why: str, found: list[Part], where: str) -> SpecError:
     text = toml([_input(order[0])], (layer for part in order for layer in part.layers), _notes(found))
     return SpecError(
         f"{where}: {why} from names and shapes. Save the following as spec.toml, correct it, "
-        f"and pass spec='spec.toml'\n\n{text}"
+        f"and pass spec='spec.toml' (--spec spec.toml)\n\n{text}"
     )
 
 

@@ -11,7 +11,8 @@ def limit_threads(n_threads: int) -> None:
 
     A matrix-vector product of a GRU is too small to share: with two threads it is several times
     slower than with one. numpy's own BLAS is another library and is left alone, unless both share
-    one file, as some distributions have it.
+    one file, as some distributions have it. Asking for the same number again does nothing: what the
+    host has set since then stays.
 
     Raises
     ------

@@ -38,6 +38,7 @@ cdef void _gemv_f64(
 _table.gemv_f32 = _gemv_f32
 _table.gemv_f64 = _gemv_f64
 table = PyCapsule_New(&_table, SG_BLAS_TABLE_NAME, NULL)
+_limited_to = None  # what limit_threads has done
 
 
 def limit_threads(int n_threads):
@@ -45,13 +46,17 @@ def limit_threads(int n_threads):
 
     A matrix-vector product of a GRU is too small to share: with two threads it is several times
     slower than with one. numpy's own BLAS is another library and is left alone, unless both share
-    one file, as some distributions have it.
+    one file, as some distributions have it. Asking for the same number again does nothing: what the
+    host has set since then stays.
 
     Raises
     ------
     UnsupportedError
         If the BLAS behind scipy is none that threadpoolctl can set.
     """
+    global _limited_to
+    if n_threads == _limited_to:
+        return
     import scipy
     from threadpoolctl import ThreadpoolController
 
@@ -59,7 +64,9 @@ def limit_threads(int n_threads):
     home = Path(scipy.__file__).resolve().parent
     folders = (home, home.with_name("scipy.libs"))
     blas = [lib for lib in ThreadpoolController().lib_controllers if lib.user_api == "blas"]
-    of_scipy = [lib for lib in blas if any(Path(lib.filepath).is_relative_to(folder) for folder in folders)] or blas
+    of_scipy = [lib for lib in blas if any(Path(lib.filepath).is_relative_to(folder) for folder in folders)]
+    if not of_scipy and len(blas) == 1:  # shared with numpy
+        of_scipy = blas
     if not of_scipy:
         raise UnsupportedError(
             "the number of threads of scipy's BLAS cannot be set (threadpoolctl does not know it); "
@@ -67,3 +74,4 @@ def limit_threads(int n_threads):
         )
     for lib in of_scipy:
         lib.set_num_threads(n_threads)
+    _limited_to = n_threads

@@ -13,7 +13,7 @@ from streamgru.errors import SpecError
 from streamgru.model import spec as s
 
 ALIGN = 16  # elements; 64 bytes of float32, so that no value shares a cache line with another
-MAX_ELEMENTS = 1 << 28
+MAX_ELEMENTS = 1 << 24
 RESERVED = ("id", "t", "seq", "label", "error")  # what else a prediction may tell, beside its outputs
 
 
@@ -106,6 +106,8 @@ def lay_out(program: s.Program, tensors: dict[str, np.ndarray], header: int) -> 
             raise SpecError(f"layer {layer.name!r}: a {_kind(layer)} layer takes floats, but {tokens[0]!r} is a token")
         placed = _place(layer, inputs, tensors, layout, vocab.get(names[0], 0))
         used.update(f"{layer.name}.{key}" for key in placed.tensors)
+        if max(layout.n_work, layout.n_state) > MAX_ELEMENTS:
+            raise SpecError(f"layer {layer.name!r}: the network needs more than {MAX_ELEMENTS} elements of scratch")
         layout.layers.append(placed)
         values[layer.name] = before = placed.output
         before_names = (layer.name,)
@@ -114,8 +116,6 @@ def lay_out(program: s.Program, tensors: dict[str, np.ndarray], header: int) -> 
         raise SpecError(f"no layer of the spec uses the tensor {unused[0]!r}" + _others(unused))
     layout.y = before
     _check_outputs(program, before.size)
-    if max(layout.n_work, layout.n_state) > MAX_ELEMENTS:
-        raise SpecError(f"the network needs {layout.n_work} elements of scratch; the limit is {MAX_ELEMENTS}")
     return layout
 
 

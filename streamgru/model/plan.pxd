@@ -38,6 +38,7 @@ cdef class Plan:
     cdef readonly dict inputs        # name -> size, in the order of x
     cdef Block initial               # the state that a stream starts from
     cdef list arrays                 # owns what the operations point to
+    cdef dict defaults               # (size, value) -> the array that stands in for tensors that are not there
     cdef object blas                 # owns the BLAS table
 
     cdef Py_ssize_t load(self, const void* x, void* work) noexcept nogil

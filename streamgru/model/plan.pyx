@@ -71,6 +71,7 @@ cdef class Plan:
         self.state_bytes = self.n_state * self.itemsize
         self.work_bytes = (self.layout.n_work + self.n_state) * self.itemsize
         self.arrays = []
+        self.defaults = {}
 
         from streamgru.kernels import blas  # loads scipy's BLAS: not before the first model needs it
         self.blas = blas.table
@@ -90,7 +91,8 @@ cdef class Plan:
         for placed in self.layout.layers:
             self._place(&self.ops[self.n_ops], placed, table)
             self.n_ops += _n_ops(placed)
-            self.n_macs += sum(tensor.size for tensor in placed.tensors.values() if tensor.ndim == 2)
+            if not isinstance(placed.layer, s.Embedding):
+                self.n_macs += sum(tensor.size for tensor in placed.tensors.values() if tensor.ndim == 2)
 
     def __dealloc__(self):
         PyMem_Free(self.ops)
@@ -99,7 +101,9 @@ cdef class Plan:
     cdef const void* _array(self, layer, array, Py_ssize_t size, double default) except NULL:
         """A pointer to *array* in this plan's dtype; to *size* times *default* for None."""
         if array is None:
-            array = np.full(size, default, self.dtype)
+            if (size, default) not in self.defaults:
+                self.defaults[size, default] = np.full(size, default, self.dtype)
+            return cnp.PyArray_DATA(self.defaults[size, default])
         with np.errstate(over="ignore"):
             owned = np.require(array, self.dtype, ["C", "A"])
         if not np.isfinite(owned).all():
@@ -168,10 +172,12 @@ cdef class Plan:
             op.step = pick(single, pointwise.copy[float], pointwise.copy[double])
             op.src += layer.start
         else:  # a concat: one copy per input
+            n_out = 0
             for i, value in enumerate(placed.inputs):
                 op[i].step = pick(single, pointwise.copy[float], pointwise.copy[double])
                 op[i].src, op[i].n_in, op[i].n_out = value.offset, value.size, value.size
-                op[i].dst = placed.output.offset + sum(before.size for before in placed.inputs[:i])
+                op[i].dst = placed.output.offset + n_out
+                n_out += value.size
         return 0
 
     cdef Py_ssize_t load(self, const void* x, void* work) noexcept nogil:
@@ -186,7 +192,7 @@ cdef class Plan:
         return _first_bad(self, <const double*>work)
 
     cdef int step(self, void* state, void* work) noexcept nogil:
-        """Run all operations and commit the new state; -1, with the state untouched, if it is not finite."""
+        """Run all operations and commit the new state; -1, with the state untouched, if it or y is not finite."""
         if self.itemsize == sizeof(float):
             return _step(self, <float*>state, <float*>work)
         return _step(self, <double*>state, <double*>work)
@@ -209,7 +215,7 @@ def fold_batchnorm(layer, dict tensors):
         If a variance is negative.
     """
     mean, var = tensors["mean"].astype(np.float64), tensors["var"].astype(np.float64)
-    if (var + layer.eps <= 0).any():
+    if (var < 0).any():
         raise SpecError(f"tensor '{layer.name}.var': expected variances, got negative numbers")
     weight = tensors.get("weight", np.ones_like(mean)) / np.sqrt(var + layer.eps)
     return {"weight": weight, "bias": tensors.get("bias", np.zeros_like(mean)) - mean * weight}
@@ -248,7 +254,7 @@ cdef inline int _step(Plan plan, real* state, real* work) noexcept nogil:
             (<StepF32>plan.ops[i].step)(&plan.ops[i], state, work)
         else:
             (<StepF64>plan.ops[i].step)(&plan.ops[i], state, work)
-    if first_nonfinite(plan.n_state - header, new + header) >= 0:
+    if first_nonfinite(plan.n_state - header, new + header) >= 0 or first_nonfinite(plan.n_out, work + plan.y_at) >= 0:
         return -1
     memcpy(state + header, new + header, (plan.n_state - header) * sizeof(real))
     (<StateHeader*>state).n_steps += 1

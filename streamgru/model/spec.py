@@ -15,7 +15,7 @@ from streamgru.errors import SpecError, UnsupportedError
 
 FORMAT = 1
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}\Z")]
 Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
 Function = Literal["linear", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras3", "relu"]
 
@@ -233,8 +233,27 @@ def from_toml(text: str | bytes) -> Spec:
     return _read(msgspec.toml.decode, text)
 
 
+def identity(spec: Spec) -> bytes:
+    """What a spec computes, as bytes for a fingerprint: without titles, names of features and outputs, and units.
+
+    Defaults are left out, so that what a later version adds changes nothing for the networks of this one.
+    """
+    programs = {
+        name: msgspec.structs.replace(
+            program,
+            inputs=tuple(msgspec.structs.replace(item, features=None, unit=None) for item in program.inputs),
+            outputs=(),
+        )
+        for name, program in spec.programs.items()
+    }
+    described = {"format": spec.format, "programs": programs}
+    if spec.handoffs:
+        described["handoffs"] = spec.handoffs
+    return msgspec.json.encode(described, order="deterministic")
+
+
 def to_json(spec: Spec) -> bytes:
-    """Write a spec as JSON; the same spec gives the same bytes, which the fingerprint relies on."""
+    """Write a spec as JSON."""
     return msgspec.json.encode(spec, order="deterministic")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import re
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def make_emit(text: str, answer: slice = slice(None)) -> Emit:
     name, _, value = text.partition("=")
     if text == "every":
         return Every(answer, 1)
-    if text.isdecimal() and int(text) > 0:
+    if re.fullmatch("0*[1-9][0-9]{0,17}", text):
         return Every(answer, int(text))
     if text == "change":
         return Change(answer)

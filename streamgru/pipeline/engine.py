@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamgru.adapters.codecs.base import Codec, Decoder, Encoder, Named, Predictions, Rows, Signature
+from streamgru.adapters.codecs.base import Codec, Decoder, Encoder, Predictions, Rows
 from streamgru.adapters.contract import Batch, Item, Outcome
 from streamgru.errors import PoolFull, RecordError
 from streamgru.pipeline.emit import make_emit
+from streamgru.pipeline.rows import clock, flag, located, own_id, predictions_of, segments, stream_id
 from streamgru.stream.model import Model
 from streamgru.stream.pool import Handle
 
@@ -41,6 +42,12 @@ class Taken:
     records: int = 0
     errors: int = 0
 
+    def add(self, other: Taken) -> None:
+        """Count what became of another piece of the same batch."""
+        self.records += other.records
+        self.errors += other.errors
+        self.failure = other.failure
+
 
 class Engine:
     """Steps the streams of one model with the records of any number of origins.
@@ -55,6 +62,8 @@ class Engine:
         What a bad record does: end the run, nothing, or become an error record.
     max_streams : int
         Streams that may be open at a time; a record that would open one more is refused.
+    ttl_s : float, optional
+        A stream without a record for so many seconds is ended by :meth:`expire`.
     single : bool
         Whether every prediction becomes an item of its own (a sink of messages).
     shared : bool
@@ -70,6 +79,7 @@ class Engine:
         emit: str = "every",
         on_error: OnError = "report",
         max_streams: int = 65_536,
+        ttl_s: float | None = None,
         single: bool = False,
         shared: bool = True,
     ) -> None:
@@ -84,7 +94,17 @@ class Engine:
         self._single, self._shared = single, shared
         self._decoders: dict[str, Decoder] = {}
         self._encoders: dict[str, Encoder] = {}
+        self._ttl_s = ttl_s
+        self._next_expiry = 0.0
+        self._used: dict[int, float] = {}  # by handle: when its last record came
         self._held: dict[int, tuple[str, Predictions]] = {}  # by handle: origin and last prediction
+
+    def pieces(self, batch: Batch) -> Iterator[tuple[Batch, bool]]:
+        """Cut a batch so that no piece can become more than some megabytes of numbers; True for the last one."""
+        size = max(256, min(1 << 16, (4 << 20) // (self._model.n_in + self._model.n_out)))
+        for start in range(0, max(len(batch.data), 1), size):
+            is_last = start + size >= len(batch.data)
+            yield batch._replace(data=batch.data[start : start + size], end=batch.end if is_last else ""), is_last
 
     def take(self, batch: Batch, whole: bool) -> Taken:
         """Step what a batch brings; *whole* tells that it is a whole message."""
@@ -98,12 +118,29 @@ class Engine:
             self._rows(batch.origin, decoder.finish(batch.end == "cut"), taken)
         if batch.end:
             self._end(batch.origin, taken)
-        if taken.failure is not None or 0 < taken.records == taken.errors:
-            taken.outcome = Outcome.SKIPPED if self._on_error == "skip" else Outcome.REFUSED
+        elif whole:
+            self._forget(batch.origin)
+        taken.outcome = self.outcome(taken)
         self.counts.records += taken.records
         self.counts.errors += taken.errors
         self.counts.streams = len(self._pool)
         return taken
+
+    def outcome(self, taken: Taken) -> Outcome:
+        """How to acknowledge what was taken."""
+        if taken.failure is None and not 0 < taken.records == taken.errors:
+            return Outcome.DONE
+        return Outcome.SKIPPED if self._on_error == "skip" else Outcome.REFUSED
+
+    def expire(self) -> list[Item]:
+        """End the streams that had no record for longer than the time to live; gives what was held of them."""
+        now = time.monotonic()
+        taken = Taken()
+        if self._ttl_s is not None and now >= self._next_expiry:
+            self._next_expiry = now + self._ttl_s / 4
+            for handle in [handle for handle, used in self._used.items() if now - used > self._ttl_s]:
+                self._close(handle, True, taken)
+        return taken.items
 
     def finish(self) -> list[Item]:
         """Everything has ended: what was still held back."""
@@ -120,13 +157,13 @@ class Engine:
         x = self._matrix(rows, refused)
         failing = self._on_error == "fail"
         n_rows = min(refused) if failing and refused else len(rows)  # what comes before an error is still answered
-        for segment in _segments(rows, n_rows):
+        for segment in segments(rows, n_rows):
             self._segment(origin, rows, x, segment, refused, taken)
             if failing and refused and min(refused) in segment:
                 break
         if failing and refused:
             first = min(refused)
-            taken.failure = RecordError(f"{origin}: {_located(rows, first, refused)}")
+            taken.failure = RecordError(f"{origin}: {located(rows, first, refused)}")
             n_rows, refused = first + 1, {first: refused[first]}
         taken.records += n_rows
         taken.errors += len(refused)
@@ -141,40 +178,46 @@ class Engine:
         taken: Taken,
     ) -> None:
         """Step and answer rows of which only the first may restart its stream and only the last may end it."""
+        first, last = segment.start, segment.stop - 1
+        restarts = flag(rows.start, first) or flag(rows.reset, first)
+        if restarts:
+            self._restart(stream_id(origin, rows, first), flag(rows.start, first), taken)
         steps = self._handles(origin, rows, segment, refused)
         valid = np.array([i for i in segment if i not in refused], np.intp)
         y = np.zeros((len(segment), self._model.n_out), self._model.dtype)
         chosen = np.zeros(len(segment), bool)
+        ends = False
         if valid.size:
-            first, last = segment.start, segment.stop - 1
-            restarts = valid[0] == first and (_flag(rows.start, first) or _flag(rows.reset, first))
-            if restarts:
-                self._restart(int(steps[0]), _flag(rows.start, first), taken)
             status = np.zeros(valid.size, np.uint8)
             y[valid - first] = self._pool.step(
-                steps, x[valid], status=status, t=_clock(rows.t, valid, np.nan), seq=_clock(rows.seq, valid, -1)
+                steps, x[valid], status=status, t=clock(rows.t, valid, np.nan), seq=clock(rows.seq, valid, -1)
             )
-            for k in np.flatnonzero(status):
-                left = "its stream is at its start" if restarts and k == 0 else "the state is as it was before"
-                refused[int(valid[k])] = RecordError(f"the new state would not be finite; {left}")
-            ends = bool(valid[-1] == last and _flag(rows.end, last))
+            for i in valid[status != 0].tolist():
+                left = "its stream is at its start" if restarts and i == first else "the state is as it was before"
+                refused[i] = RecordError(f"the new state or the output would not be finite; {left}")
+            ends = flag(rows.end, last) and last not in refused
+            if self._ttl_s is not None:
+                self._used |= dict.fromkeys(steps.tolist(), time.monotonic())
             self._choose(origin, rows, segment, valid[status == 0], steps[status == 0], y, chosen, ends)
-            if ends:
-                self._close(int(steps[-1]))
-        errors = [i - segment.start for i in refused if i in segment]
+        errors = [k for k, i in enumerate(segment) if i in refused] if refused else []
         if errors and self._on_error == "fail":
-            chosen[min(errors) :] = False
+            chosen[errors[0] :] = False
         self.counts.predictions += int(chosen.sum())
         if self._on_error == "report":
             chosen[errors] = True
         self._send(origin, rows, segment, y, chosen, refused, taken)
+        if flag(rows.end, last) and stream_id(origin, rows, last) in self._pool:
+            self._close(self._pool.handle(stream_id(origin, rows, last)), not ends, taken)
 
-    def _restart(self, handle: int, another: bool, taken: Taken) -> None:
-        """Set a stream back to its start; for *another* sequence, end the one before."""
-        self._pool.reset(Handle(handle))
+    def _restart(self, id: str | int | bytes, another: bool, taken: Taken) -> None:
+        """Set a stream, if it is open, back to its start; for *another* sequence, end the one before."""
+        if id not in self._pool:
+            return
+        handle = self._pool.handle(id)
+        self._pool.reset(handle)
         if another:
-            self._release(handle, taken)
-            self._emit.forget(handle)
+            self._release(int(handle), taken)
+            self._emit.forget(int(handle))
 
     def _choose(
         self,
@@ -196,7 +239,7 @@ class Engine:
             chosen[k] = self._emit.choose(handle, y[k], ends and n_after == 0)
         if self._emit.holds_last:
             for handle, k in dict(pairs).items():
-                self._held[handle] = origin, _predictions(rows, [segment[k]], y[k : k + 1].copy(), {})
+                self._held[handle] = origin, predictions_of(rows, [segment[k]], y[k : k + 1].copy(), {})
 
     def _matrix(self, rows: Rows, refused: dict[int, RecordError]) -> NDArray[np.floating[Any]]:
         """x of all rows in the model's dtype; rows that a step would not take are refused here, with the reason."""
@@ -225,18 +268,17 @@ class Engine:
 
     def _handles(self, origin: str, rows: Rows, segment: range, refused: dict[int, RecordError]) -> NDArray[np.uint64]:
         """The streams of the rows that are not refused, opened where they are new."""
-        own = _own(origin)
         handles = []
         if rows.ids is None:  # the common case: one look-up for all of them
             handle = None
             for i in segment:
                 if i not in refused:
-                    handle = handle or self._handle(own, i, refused)
+                    handle = handle or self._handle(own_id(origin), i, refused)
                     handles.append(handle)
         else:
             for i in segment:
                 if i not in refused:
-                    handles.append(self._handle(rows.ids[i] if rows.ids[i] != "" else own, i, refused))
+                    handles.append(self._handle(stream_id(origin, rows, i), i, refused))
         return np.array([handle for handle in handles if handle], np.uint64)
 
     def _handle(self, id: str | int | bytes, i: int, refused: dict[int, RecordError]) -> int:
@@ -262,8 +304,8 @@ class Engine:
         if not index.size:
             return
         picked = [segment[k] for k in index.tolist()]
-        errors = {k: _located(rows, i, refused) for k, i in enumerate(picked) if i in refused} if refused else {}
-        self._encode(origin, _predictions(rows, picked, y[index], errors), taken)
+        errors = {k: located(rows, i, refused) for k, i in enumerate(picked) if i in refused} if refused else {}
+        self._encode(origin, predictions_of(rows, picked, y[index], errors), taken)
 
     def _encode(self, origin: str, predictions: Predictions, taken: Taken) -> None:
         key = "" if self._shared else origin
@@ -281,11 +323,14 @@ class Engine:
 
     def _end(self, origin: str, taken: Taken) -> None:
         """An origin has ended, and with it the stream of its records without an id."""
-        id = _own(origin)
-        if id in self._pool:
-            handle = int(self._pool.handle(id))
-            self._release(handle, taken)
-            self._close(handle)
+        if own_id(origin) in self._pool:
+            self._close(self._pool.handle(own_id(origin)), True, taken)
+        if not self._shared:  # what is held of other streams would have nobody to go to later
+            for handle in [handle for handle, (whose, _) in self._held.items() if whose == origin]:
+                self._release(handle, taken)
+        self._forget(origin)
+
+    def _forget(self, origin: str) -> None:
         self._decoders.pop(origin, None)
         if not self._shared:
             self._encoders.pop(origin, None)
@@ -297,60 +342,11 @@ class Engine:
             self.counts.predictions += 1
             self._encode(*held, taken)
 
-    def _close(self, handle: int) -> None:
+    def _close(self, handle: int, release: bool, taken: Taken) -> None:
+        """End a stream; *release* what is held of it, unless its last prediction has gone out."""
+        if release:
+            self._release(handle, taken)
+        self._held.pop(handle, None)
+        self._used.pop(handle, None)
         self._pool.close(Handle(handle))
         self._emit.forget(handle)
-        self._held.pop(handle, None)
-
-
-def signature(model: Model) -> Signature:
-    """What codecs must know about a model."""
-    program = model.spec.main
-    features = tuple(name for item in program.inputs for name in (item.features or ()))
-    outputs = tuple(
-        Named(item.name, item.start, item.stop or model.n_out, item.factor, item.offset, item.labels)
-        for item in program.outputs
-    )
-    return Signature(model.n_in, model.n_out, features if len(features) == model.n_in else (), outputs)
-
-
-def _segments(rows: Rows, n_rows: int) -> Iterator[range]:
-    """Cut before every row that restarts its stream and behind every row that ends one."""
-    cuts = {0, n_rows}
-    for i in range(n_rows) if rows.start or rows.reset or rows.end else ():
-        if _flag(rows.start, i) or _flag(rows.reset, i):
-            cuts.add(i)
-        if _flag(rows.end, i):
-            cuts.add(i + 1)
-    ordered = sorted(cuts)
-    yield from (range(a, b) for a, b in itertools.pairwise(ordered))
-
-
-def _located(rows: Rows, i: int, refused: dict[int, RecordError]) -> str:
-    """The error of a row, and the line where it stood."""
-    return f"line {rows.lines[i]}: {refused[i]}" if rows.lines else str(refused[i])
-
-
-def _own(origin: str) -> bytes:
-    """The id of the stream of an origin's records without one: as bytes it can be nobody's id."""
-    return origin.encode(errors="surrogateescape")  # it may be a file's name
-
-
-def _flag(column: list[bool] | None, i: int) -> bool:
-    return bool(column and column[i])
-
-
-def _clock(column: list[Any] | None, index: NDArray[np.intp], missing: float) -> NDArray[Any] | None:
-    """The times or numbers of some rows, with *missing* where a record has none."""
-    if column is None:
-        return None
-    return np.array([missing if column[i] is None else column[i] for i in index.tolist()])
-
-
-def _predictions(rows: Rows, picked: list[int], y: NDArray[np.floating[Any]], errors: dict[int, str]) -> Predictions:
-    """The columns of some rows, beside their outputs."""
-
-    def pick(column: list[Any] | None) -> list[Any] | None:
-        return None if column is None else [column[i] for i in picked]
-
-    return Predictions(y, pick(rows.ids), pick(rows.t), pick(rows.seq), errors, pick(rows.objects))

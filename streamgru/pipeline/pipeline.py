@@ -16,11 +16,13 @@ from streamgru.adapters.codecs.base import Codec
 from streamgru.adapters.contract import Adapter, Batch, Item, Sink, Source
 from streamgru.adapters.registry import lookup, make_sink, make_source
 from streamgru.errors import EndOfStream, NotConnected, OptionError
-from streamgru.pipeline.engine import Counts, Engine, OnError, signature
+from streamgru.pipeline.engine import Counts, Engine, OnError, Taken
+from streamgru.pipeline.rows import signature
 from streamgru.stream.model import Model
 
 T = TypeVar("T")
 MAX_PAUSE_S = 10.0
+CLOSE_S = 10.0
 TURN_S = 0.01
 
 log = logging.getLogger("streamgru")
@@ -46,6 +48,8 @@ class Pipeline:
         By default ``fail`` for stdin and files, ``report`` for everything else.
     max_streams : int
         Streams that may be open at a time.
+    ttl_s : float, optional
+        A stream without a record for so many seconds is ended; None keeps it for ever.
     retry_for_s : float
         How long an end that is away is tried again, with back-off, before the run fails.
 
@@ -70,8 +74,11 @@ class Pipeline:
         emit: str = "every",
         on_error: OnError | None = None,
         max_streams: int = 65_536,
+        ttl_s: float | None = None,
         retry_for_s: float = 30.0,
     ) -> None:
+        if not retry_for_s >= 0:
+            raise OptionError(f"retry_for_s: expected seconds, got {retry_for_s}")
         self.source = make_source(source) if isinstance(source, str) else source
         if sink is None:
             sink = "reply:" if self.source.answers and self.source.listens else "stdout:"
@@ -85,6 +92,7 @@ class Pipeline:
             emit=emit,
             on_error=on_error or self.source.on_error,
             max_streams=max_streams,
+            ttl_s=ttl_s,
             single=self.sink.framing == "message",
             shared=not self.sink.per_origin,
         )
@@ -112,24 +120,32 @@ class Pipeline:
 
     async def _run(self) -> Counts:
         try:
-            await with_backoff(lambda: self._open(self.sink), self._retry_for_s)
+            # The source first: a sink may empty a file, and shall not for nothing.
             await with_backoff(lambda: self._open(self.source), self._retry_for_s)
+            await with_backoff(lambda: self._open(self.sink), self._retry_for_s)
             turn = Turn()
             with contextlib.suppress(EndOfStream):
                 while True:
-                    await turn.end()
                     batch = await self._read()
-                    taken = self._engine.take(batch, self.source.framing == "message")
-                    await self._deliver(taken.items)
-                    await self.source.ack(batch.token, taken.outcome)
+                    whole = Taken()
+                    for piece, is_last in self._engine.pieces(batch):
+                        taken = self._engine.take(piece, is_last and self.source.framing == "message")
+                        await self._deliver(taken.items)
+                        whole.add(taken)
+                        if taken.failure is not None:
+                            break
+                        await turn.end()
+                    await self.source.ack(batch.token, self._engine.outcome(whole))
                     self.counts.dropped = self.source.dropped
-                    if taken.failure is not None:
-                        raise taken.failure
+                    if whole.failure is not None:
+                        raise whole.failure
+                    await self._deliver(self._engine.expire())
             await self._deliver(self._engine.finish())
         finally:
-            for end in (self.source, self.sink):
-                with contextlib.suppress(Exception):
-                    await end.close()
+            try:
+                await self._close(self.source)
+            finally:
+                await self._close(self.sink)
         return self.counts
 
     async def _read(self) -> Batch:
@@ -160,6 +176,13 @@ class Pipeline:
         for i, reason in refused.items():
             self.counts.errors += 1
             log.error("a prediction of stream %.60r is lost: %s", items[i].id, reason)
+
+    async def _close(self, end: Adapter[Any]) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await end.close()
+        except Exception as error:  # whatever it is, the other end has to be closed as well
+            log.error("closing %s failed: %s", type(end).__name__, error)
 
     async def _open(self, end: Adapter[Any]) -> None:
         await end.open()

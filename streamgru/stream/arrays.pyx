@@ -26,6 +26,8 @@ cdef const void* direct(Plan plan, object x, int ndim, Py_ssize_t n_rows, Py_ssi
 
 
 cdef object as_numbers(Plan plan, object x, str what, bint strict):
+    if isinstance(x, np.ndarray) and hasattr(x, "mask"):  # numpy would hand out what the mask hides
+        raise ShapeError(f"{what}: expected an array of numbers, got a masked array")
     try:
         array = np.asarray(x)
     except ValueError as error:  # rows of different lengths
@@ -118,5 +120,5 @@ def _describe(array):
 
 cdef object diverged(Py_ssize_t row):
     return NonFiniteError(
-        f"row {row}: the new state would not be finite (the input or the weights are too large); the state is unchanged"
+        f"row {row}: the new state or the output would not be finite (input or weights are too large); the state is unchanged"
     )

@@ -18,7 +18,8 @@ cdef class Pool:
     cdef uint32_t* generations   # (capacity,): odd while a slot is open
     cdef list free               # slots that were closed, to be used again
     cdef Py_ssize_t n_slots      # slots ever used
-    cdef dict texts              # id (str or bytes) -> handle
+    cdef dict texts              # id (str) -> handle
+    cdef dict raws               # id (bytes) -> handle
     cdef dict numbers            # str(id) of an int id -> handle: dict keys its hash only for text
     cdef dict names              # slot -> id
     cdef sg_flag busy
@@ -31,6 +32,6 @@ cdef class Pool:
     cdef int _grow(self) except -1
     cdef cnp.ndarray _handles(self, ids, Py_ssize_t n_rows)
     cdef int _step_rows(
-        self, cnp.ndarray rows, cnp.ndarray handles, cnp.ndarray y, cnp.ndarray marks,
+        self, cnp.ndarray rows, cnp.ndarray slots, cnp.ndarray y, cnp.ndarray marks,
         cnp.ndarray times, cnp.ndarray seqs, bint strict,
     ) except -1

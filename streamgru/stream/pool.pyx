@@ -10,6 +10,8 @@ from streamgru.model.plan cimport Plan, StateHeader
 from streamgru.stream.arrays cimport apart, as_rows, diverged, output_rows, refusal
 from streamgru.stream.busy cimport sg_give, sg_take
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from streamgru.errors import PoolFull, ShapeError, StreamBusy, UnknownStream
@@ -51,9 +53,11 @@ cdef class Pool:
             raise ValueError(f"capacity: expected an integer from 1 to 2**31 - 1, got {capacity}")
         self.model, self.capacity = model, capacity
         self.plan = model.plan
+        if self.plan is None:
+            raise TypeError(f"expected a Model, got {type(model).__name__}")
         self.work = Block(self.plan.work_bytes)
         self.blocks, self.free = [], []
-        self.texts, self.numbers, self.names = {}, {}, {}
+        self.texts, self.raws, self.numbers, self.names = {}, {}, {}, {}
         self.slabs = <char**>PyMem_Calloc(n_blocks, sizeof(char*))
         self.generations = <uint32_t*>PyMem_Calloc(capacity, sizeof(uint32_t))
         if self.slabs == NULL or self.generations == NULL:
@@ -201,20 +205,25 @@ cdef class Pool:
         cdef Py_ssize_t n_rows = cnp.PyArray_DIM(rows, 0), row, x_bytes = plan.n_in * plan.itemsize
         cdef cnp.ndarray handles = self._handles(ids, n_rows)
         cdef cnp.ndarray y = output_rows(plan, out, n_rows)
-        cdef cnp.ndarray marks = _marks(status, n_rows)
         cdef cnp.ndarray times = None if t is None else _clock("t", t, np.float64, n_rows)
         cdef cnp.ndarray seqs = None if seq is None else _clock("seq", seq, np.int64, n_rows)
+        # Arrays of our own: what is decided with the GIL released must not be somebody else's to change.
+        cdef cnp.ndarray slots = np.empty(n_rows, np.intp)
+        cdef cnp.ndarray marks = np.empty(n_rows, np.uint8)
         cdef const char* x_data
         cdef const uint64_t* handle = <const uint64_t*>cnp.PyArray_DATA(handles)   # (n_rows,)
+        cdef Py_ssize_t* slot = <Py_ssize_t*>cnp.PyArray_DATA(slots)               # (n_rows,) or -1
         cdef uint8_t* mark = <uint8_t*>cnp.PyArray_DATA(marks)                     # (n_rows,)
         cdef Py_ssize_t bad
+        _check_status(status, n_rows)
         rows = apart(rows, y)
         x_data = <const char*>cnp.PyArray_DATA(rows)
         self._take()
         try:
             with nogil:
                 for row in range(n_rows):
-                    if self._slot(handle[row]) < 0:
+                    slot[row] = self._slot(handle[row])
+                    if slot[row] < 0:
                         mark[row] = UNKNOWN
                     elif plan.load(x_data + row * x_bytes, self.work.data) >= 0:
                         mark[row] = BAD_INPUT
@@ -226,9 +235,11 @@ cdef class Pool:
                     raise UnknownStream(f"row {row}: no stream {_shown(ids[row])} is open")
                 bad = plan.load(x_data + row * x_bytes, self.work.data)
                 raise refusal(plan, rows, row, bad)
-            self._step_rows(rows, handles, y, marks, times, seqs, status is None)
+            self._step_rows(rows, slots, y, marks, times, seqs, status is None)
         finally:
             sg_give(&self.busy)
+        if status is not None:
+            status[:] = marks
         return y
 
     def __len__(self):
@@ -247,7 +258,7 @@ cdef class Pool:
         return f"<Pool of {self.model!r}, {len(self)} of {self.capacity} streams>"
 
     cdef int _step_rows(
-        self, cnp.ndarray rows, cnp.ndarray handles, cnp.ndarray y, cnp.ndarray marks,
+        self, cnp.ndarray rows, cnp.ndarray slots, cnp.ndarray y, cnp.ndarray marks,
         cnp.ndarray times, cnp.ndarray seqs, bint strict,
     ) except -1:
         """Step every row whose mark is STEPPED; where *strict*, a row that fails undoes them all."""
@@ -256,7 +267,7 @@ cdef class Pool:
         cdef Py_ssize_t x_bytes = plan.n_in * plan.itemsize, y_bytes = plan.n_out * plan.itemsize
         cdef const char* x_data = <const char*>cnp.PyArray_DATA(rows)
         cdef char* y_data = <char*>cnp.PyArray_DATA(y)
-        cdef const uint64_t* handle = <const uint64_t*>cnp.PyArray_DATA(handles)
+        cdef const Py_ssize_t* slot = <const Py_ssize_t*>cnp.PyArray_DATA(slots)
         cdef uint8_t* mark = <uint8_t*>cnp.PyArray_DATA(marks)
         cdef const double* t = NULL       # (n_rows,)
         cdef const int64_t* seq = NULL    # (n_rows,)
@@ -271,7 +282,7 @@ cdef class Pool:
             for row in range(n_rows):
                 if mark[row] != STEPPED:
                     continue
-                state = self._state(self._slot(handle[row]))
+                state = self._state(slot[row])
                 if strict:
                     memcpy(before.data + row * plan.state_bytes, state, plan.state_bytes)
                 # Somebody may have written to X since the check.
@@ -288,9 +299,7 @@ cdef class Pool:
                     (<StateHeader*>state).seq = seq[row]
             if failed and strict:
                 for last in range(row - 1, -1, -1):
-                    memcpy(
-                        self._state(self._slot(handle[last])), before.data + last * plan.state_bytes, plan.state_bytes,
-                    )
+                    memcpy(self._state(slot[last]), before.data + last * plan.state_bytes, plan.state_bytes)
         if failed and strict:
             raise diverged(row)
         if marks.any():
@@ -299,7 +308,7 @@ cdef class Pool:
 
     cdef cnp.ndarray _handles(self, ids, Py_ssize_t n_rows):
         """Ids and handles as an array of handles; 0, which no stream has, for an unknown id."""
-        if isinstance(ids, (str, bytes)) or not hasattr(ids, "__len__"):
+        if isinstance(ids, (str, bytes)) or not (isinstance(ids, (Sequence, np.ndarray))):
             raise ShapeError(f"ids: expected one for each of {n_rows} rows of X, got {type(ids).__name__}")
         if isinstance(ids, np.ndarray) and ids.dtype == np.uint64:
             handles = np.require(ids, None, ["C", "A"])
@@ -323,9 +332,11 @@ cdef class Pool:
 
     cdef tuple _key(self, id):
         """The table for ids of this type, and the key in it."""
-        if isinstance(id, (str, bytes)):
+        if isinstance(id, str):
             return self.texts, id
-        if isinstance(id, (int, np.integer)) and not isinstance(id, _HANDLES):
+        if isinstance(id, bytes):
+            return self.raws, id
+        if isinstance(id, (int, np.integer)) and not isinstance(id, (bool, *_HANDLES)):
             return self.numbers, str(int(id))
         raise ShapeError(f"id: expected str, bytes or int, got {type(id).__name__}")
 
@@ -364,13 +375,11 @@ class Handle(int):
 _HANDLES = (Handle, np.uint64)  # an element of an array of handles is one too
 
 
-cdef cnp.ndarray _marks(status, Py_ssize_t n_rows):
-    if status is None:
-        return np.zeros(n_rows, np.uint8)
-    if not (isinstance(status, np.ndarray) and status.dtype == np.uint8 and status.shape == (n_rows,)
-            and status.flags.carray):
+def _check_status(status, n_rows):
+    if status is not None and not (
+        isinstance(status, np.ndarray) and status.dtype == np.uint8 and status.shape == (n_rows,) and status.flags.carray
+    ):
         raise ShapeError(f"status: expected a writable, contiguous uint8 array ({n_rows},)")
-    return status
 
 
 cdef cnp.ndarray _clock(str name, values, dtype, Py_ssize_t n_rows):

@@ -62,11 +62,11 @@ def unpack(model: Model, blob: bytes, carry: bool = False) -> bytes:
     blob = bytes(blob)
     if len(blob) < _HEAD.size + _CHECKSUM_BYTES or not blob.startswith(MAGIC):
         raise SnapshotError(f"snapshot: expected bytes that begin with {MAGIC!r}, got {len(blob)} bytes {blob[:8]!r}")
-    _, version, _, length, fingerprint, state_layout = _HEAD.unpack_from(blob)
+    _, version, reserved, length, fingerprint, state_layout = _HEAD.unpack_from(blob)
     if _checksum(blob[:-_CHECKSUM_BYTES]) != blob[-_CHECKSUM_BYTES:]:
         raise SnapshotError(f"snapshot: the checksum of its {len(blob)} bytes does not match; it is damaged")
-    if version != VERSION:
-        raise SnapshotError(f"snapshot: expected version {VERSION}, got {version}")
+    if version != VERSION or reserved:
+        raise SnapshotError(f"snapshot: expected version {VERSION}, got {version}" + " with flags" * bool(reserved))
     if state_layout.hex() != model.state_layout:
         raise SnapshotError(
             f"snapshot: expected state layout {model.state_layout[:12]}, got {state_layout.hex()[:12]}; "

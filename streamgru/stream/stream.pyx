@@ -34,6 +34,8 @@ cdef class Stream:
     def __cinit__(self, model):
         self.model = model
         self.plan = model.plan
+        if self.plan is None:
+            raise TypeError(f"expected a Model, got {type(model).__name__}")
         self.state_block = Block(self.plan.state_bytes)
         self.work = Block(self.plan.work_bytes)
         self.plan.start(self.state_block.data)

@@ -117,7 +117,7 @@ def fails(checks, name, new_peer, message):
 @pytest.mark.parametrize(("source", "name", "message"), BROKEN_SOURCES, ids=named)
 def test_broken_source_is_caught(source, name, message):
     if "descriptor" in message and not Path("/proc/self/fd").exists():
-        pytest.skip("descriptors are looked at on Linux only")
+        pytest.skip("looks in /proc")
     peer = broken(ToySourcePeer, source=source)
     fails(source_checks(), name, peer, message)
 

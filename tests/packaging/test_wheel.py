@@ -143,7 +143,7 @@ def test_help_imports_neither_numpy_nor_the_core(bare):
     assert ours <= {"streamgru.cli", "streamgru.errors"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="looks in /proc")
 def test_importing_starts_no_thread(bare):
     assert bare("-c", THREADS).stdout == "1 0\n"
 
@@ -153,7 +153,7 @@ def test_importing_changes_no_settings(bare):
 
 
 def test_start_up_times(bare, capsys):
-    """Measured and shown, beside the figures of the design; a shared machine is no place to assert them."""
+    """Beside the figures of the design, of which a busy machine may take twice as much; the best of seven counts."""
     commands = {
         "python": ("-c", "pass"),
         "streamgru --help": ("-m", "streamgru", "--help"),
@@ -167,12 +167,13 @@ def test_start_up_times(bare, capsys):
             started = time.perf_counter()
             bare(*command)
             times[name].append(1e3 * (time.perf_counter() - started))
-    median = {name: sorted(values)[3] for name, values in times.items()}
     rows = (
-        ("streamgru --help", "python", "goal: 100"),
-        ("import streamgru", "import numpy", "goal: 50"),
-        ("a loaded model", "import numpy", "with scipy's BLAS"),
+        ("streamgru --help", "python", 100),
+        ("import streamgru", "import numpy", 50),
+        ("a loaded model", "import numpy", None),  # most of it is scipy's BLAS
     )
+    over = {name: min(times[name]) - min(times[base]) for name, base, _ in rows}
     with capsys.disabled():
-        for name, base, note in rows:
-            print(f"\n{name}: {median[name] - median[base]:.0f} ms over {base} ({note})", end="")
+        for name, base, figure in rows:
+            print(f"\n{name}: {over[name]:.0f} ms over {base} (the design's figure: {figure or 'none'})", end="")
+    assert [name for name, _, figure in rows if figure and over[name] > 2 * figure] == []

@@ -10,8 +10,8 @@ from streamgru.adapters.codecs.ndjson import NdjsonCodec
 from streamgru.adapters.contract import Batch, Outcome
 from streamgru.formats import native
 from streamgru.model.spec import Dense, Embedding, Gru, Input, Output
-from streamgru.pipeline.emit import make_emit
-from streamgru.pipeline.engine import Engine, signature
+from streamgru.pipeline.engine import Engine
+from streamgru.pipeline.rows import signature
 from streamgru.stream.load import load
 from tests import support
 from tests.networks import gru_tensors, spec_of, uniform
@@ -28,44 +28,74 @@ def engine(model, codec=NdjsonCodec, **settings):
 
 
 class Reference:
-    """What the engine should do, said as plainly as possible."""
+    """What the engine should do, said as plainly as possible; it shares no code with what it is held against."""
 
-    def __init__(self, model, emit, on_error, max_streams):
-        self.model, self.on_error, self.max_streams = model, on_error, max_streams
-        self.emit_text = emit
-        self.streams = {}  # key -> (stream, emit)
-        self.held = {}  # key -> (seq, y)
+    def __init__(self, model, emit, on_error, max_streams, shared):
+        self.model, self.emit, self.on_error = model, emit, on_error
+        self.max_streams, self.shared = max_streams, shared
+        self.streams = {}  # key -> stream
+        self.outputs = {}  # key -> every y of its sequence
+        self.held = {}  # key -> (origin, seq, y) of its latest prediction, with emit="last"
 
     def record(self, origin, record):
-        """What goes out for one record: nothing, or one (seq, y or None for an error)."""
+        """What goes out for one record: (seq, y or None for an error) each."""
         key = record.get("id") or ("own", origin)
+        before = []
+        if key in self.streams and (record.get("start") or record.get("reset")):
+            self.streams[key].reset()
+        if record.get("start"):  # another sequence
+            before = self.release(key)
+            self.outputs[key] = []
         bad = any(value is None or abs(value) > 1e38 for value in record["x"])
         if bad or (key not in self.streams and len(self.streams) == self.max_streams):
-            return [(record["seq"], None)] if self.on_error == "report" else []
+            error = [(record["seq"], None)] if self.on_error == "report" else []
+            return before + error + (self.close(key) if record.get("end") else [])
         if key not in self.streams:
-            self.streams[key] = self.model.stream(), make_emit(self.emit_text)
-        stream, emit = self.streams[key]
-        if record.get("start") or record.get("reset"):
-            stream.reset()
-        before = []
-        if record.get("start"):  # another sequence
-            held = self.held.pop(key, None)
-            before = [held] if held and self.emit_text == "last" else []
-            emit.forget(0)
-        y = stream.step(np.float32(record["x"]))
-        goes_out = emit.choose(0, y, bool(record.get("end")))
-        self.held[key] = record["seq"], y
+            self.streams[key], self.outputs[key] = self.model.stream(), []
+        y = self.streams[key].step(np.float32(record["x"]))
+        self.outputs[key].append(y)
+        now = [(record["seq"], y)] if self.goes_out(self.outputs[key], record.get("end")) else []
+        if self.emit == "last":
+            self.held[key] = origin, record["seq"], y
         if record.get("end"):
-            del self.streams[key], self.held[key]
-        return before + ([(record["seq"], y)] if goes_out else [])
+            self.held.pop(key, None)  # it goes out now
+            self.close(key)
+        return before + now
+
+    def goes_out(self, outputs, ends):
+        """Whether the latest output of a sequence goes out."""
+        if self.emit == "every":
+            return True
+        if self.emit == "3":
+            return len(outputs) % 3 == 0
+        if self.emit == "change":
+            return len(outputs) == 1 or np.argmax(outputs[-1]) != np.argmax(outputs[-2])
+        if self.emit == "above=0.4":
+            return any(value >= 0.4 for value in outputs[-1].tolist())
+        assert self.emit == "last"
+        return bool(ends)
+
+    def release(self, key):
+        """The prediction of a stream that was held back."""
+        return [self.held.pop(key)[1:]] if key in self.held else []
+
+    def close(self, key):
+        """A stream has ended."""
+        self.streams.pop(key, None)
+        self.outputs.pop(key, None)
+        return self.release(key)
 
     def end(self, origin):
-        self.streams.pop(("own", origin), None)
-        held = self.held.pop(("own", origin), None)
-        return [held] if held and self.emit_text == "last" else []
+        """An origin has ended."""
+        answers = self.close(("own", origin))
+        if not self.shared:  # nobody will be there to get it later
+            for key in [key for key, held in self.held.items() if held[0] == origin]:
+                answers += self.release(key)
+        return answers
 
     def finish(self):
-        return list(self.held.values()) if self.emit_text == "last" else []
+        """Everything has ended."""
+        return [answer for key in list(self.held) for answer in self.release(key)]
 
 
 def session(rng, n_records):
@@ -99,10 +129,10 @@ def assert_same(got, expected):
 
 @pytest.mark.parametrize("emit", ["every", "3", "change", "above=0.4", "last"])
 @pytest.mark.parametrize("on_error", ["report", "skip"])
-@pytest.mark.parametrize("max_streams", [4, 100])
-def test_random_sessions(model, rng, emit, on_error, max_streams):
-    tested = engine(model, emit=emit, on_error=on_error, max_streams=max_streams)
-    reference = Reference(model, emit, on_error, max_streams)
+@pytest.mark.parametrize(("max_streams", "shared"), [(4, True), (100, True), (100, False)])
+def test_random_sessions(model, rng, emit, on_error, max_streams, shared):
+    tested = engine(model, emit=emit, on_error=on_error, max_streams=max_streams, shared=shared)
+    reference = Reference(model, emit, on_error, max_streams, shared)
     got, expected = [], []
     blocks = {}  # by origin, what has not been sent yet
     for origin, record in session(rng, 1500):
@@ -226,13 +256,36 @@ def test_headers_go_out_once_per_place(model, shared, headers):
     assert out.count(b"id,t,seq") == headers
 
 
-def test_nothing_is_kept_of_origins_that_have_ended(model):
-    tested = engine(model, shared=False, emit="last")
+@pytest.mark.parametrize("emit", ["3", "change", "last"])
+def test_nothing_is_kept_of_origins_that_have_ended(model, emit):
+    tested = engine(model, shared=False, emit=emit)
     for i in range(50):
-        tested.take(Batch(f"o{i}", bare(numbers(3)) + b"[1,", end="cut"), False)
+        tested.take(Batch(f"o{i}", bare(numbers(4)) + b"[1,", end="cut"), False)
         tested.take(Batch(f"m{i}", objects([{"id": "a", "x": [1, 2, 3], "end": True}])), True)
     assert (tested._decoders, tested._encoders, tested._held, tested._emit._memory) == ({}, {}, {}, {})
     assert tested.counts.streams == 0
+
+
+@pytest.mark.parametrize(("emit", "expected"), [("3", [2, 6]), ("change", [0, 4]), ("last", [3, 7])])
+@pytest.mark.parametrize("how", ["end", "start", "refused end", "refused start", "connection"])
+def test_a_stream_that_begins_again_counts_from_its_start(model, emit, expected, how):
+    """Four steps, twice: what was counted, compared or held of the first four has nothing to do with the rest."""
+    x = np.repeat(numbers(1), 4, 0)
+    y = model.stream().run(x)
+    assert len(set(y.argmax(1).tolist())) == 1  # so that only a beginning is a change
+    id = {} if how == "connection" else {"id": "a"}
+    records = [id | {"seq": seq, "x": x[0].tolist()} for seq in range(8)]
+    first, second = records[:4], records[4:]
+    if how == "end":
+        first[-1]["end"] = True
+    elif how == "start":
+        second[0]["start"] = True
+    elif how != "connection":
+        second.insert(0, {"id": "a", "x": [1, 2, None], how.split()[1]: True})
+    tested = engine(model, emit=emit, on_error="skip")
+    items = tested.take(Batch("o", objects(first), end="clean" if how == "connection" else ""), False).items
+    items += tested.take(Batch("o", objects(second)), False).items + tested.finish()
+    assert_same(answers(items), [(seq, y[seq % 4]) for seq in expected])
 
 
 def test_named_outputs_of_the_model(tmp_path):

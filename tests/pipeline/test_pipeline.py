@@ -12,83 +12,18 @@ import numpy as np
 import pytest
 
 from streamgru import Pipeline
-from streamgru.adapters.contract import Batch, Outcome, Sink, Source, Token
-from streamgru.adapters.options import Options
+from streamgru.adapters.contract import Outcome
 from streamgru.adapters.registry import make_sink, make_source
-from streamgru.errors import AdapterError, EndOfStream, NotConnected, OptionError, RecordError
+from streamgru.errors import AdapterError, NotConnected, OptionError, RecordError
 from streamgru.pipeline.pipeline import with_backoff
 from tests import support
+from tests.pipeline.lists import ListSink, ListSource, awaited, batches
 from tests.support import bare, numbers, objects, outputs, parsed
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return support.write_model(tmp_path_factory.mktemp("model") / "m.safetensors")
-
-
-class ListSource(Source[Options]):
-    """Gives what is in a list: batches, or errors to raise. Notes everything that happens to it."""
-
-    def __init__(self, script, log=None, **attributes):
-        super().__init__("", Options())
-        self.script = list(script)
-        self.log = [] if log is None else log
-        vars(self).update(attributes)
-
-    async def open(self):
-        self.log.append("open source")
-
-    async def read(self):
-        await asyncio.sleep(0)
-        if not self.script:
-            raise EndOfStream("the list is empty")
-        what = self.script.pop(0)
-        if isinstance(what, Exception):
-            raise what
-        return what
-
-    async def ack(self, token, outcome):
-        self.log.append(("ack", token.position, outcome))
-
-    async def close(self):
-        self.log.append("close source")
-
-
-class ListSink(Sink[Options]):
-    """Keeps what is written; raises what *failures* holds by the number of the call, before it keeps anything."""
-
-    def __init__(self, log=None, failures=None, **attributes):
-        super().__init__("", Options())
-        self.log = [] if log is None else log
-        self.failures = failures or {}
-        self.calls = 0
-        self.written = []
-        vars(self).update(attributes)
-
-    async def open(self):
-        self._fail()
-        self.log.append("open sink")
-
-    async def write(self, items):
-        self._fail()
-        self.log.append(("write", [item.data for item in items]))
-        self.written += [item.data for item in items]
-
-    async def flush(self):
-        self._fail()
-        self.log.append("flush")
-
-    async def close(self):
-        self.log.append("close sink")
-
-    def _fail(self):
-        self.calls += 1
-        if self.calls in self.failures:
-            raise self.failures[self.calls]
-
-
-def batches(*data, origin="o"):
-    return [Batch(origin, piece, Token(origin, i)) for i, piece in enumerate(data)]
 
 
 def test_a_run(model):
@@ -100,7 +35,7 @@ def test_a_run(model):
     assert (counts.records, counts.predictions, counts.errors) == (6, 6, 0)
     happened = [what[:1] + what[2:] if what[0] == "write" else what for what in log]
     assert happened == [
-        "open sink", "open source", ("write",), "flush", ("ack", 0, Outcome.DONE),
+        "open source", "open sink", ("write",), "flush", ("ack", 0, Outcome.DONE),
         ("write",), "flush", ("ack", 1, Outcome.DONE), "close source", "close sink",
     ]  # fmt: skip
 
@@ -111,16 +46,12 @@ def test_it_can_be_awaited_and_leaves_no_task(model):
     async def two():
         sinks = ListSink(), ListSink()
         before = asyncio.all_tasks()
-        await asyncio.gather(*(_awaited(Pipeline(model, ListSource(batches(bare(x))), sink)) for sink in sinks))
+        await asyncio.gather(*(awaited(Pipeline(model, ListSource(batches(bare(x))), sink)) for sink in sinks))
         assert asyncio.all_tasks() == before
         return sinks
 
     for sink in asyncio.run(two()):
         np.testing.assert_array_equal(outputs(b"".join(sink.written)), model.stream().run(x))
-
-
-async def _awaited(pipeline):
-    return await pipeline
 
 
 @pytest.mark.parametrize(
@@ -147,19 +78,32 @@ def test_failing_acknowledges_as_refused_after_what_came_before_is_out(model):
     assert log[-4:] == ["flush", ("ack", 0, Outcome.REFUSED), "close source", "close sink"]
 
 
-def test_a_sink_that_goes_away_gets_the_same_list_again(model):
+def test_a_sink_that_goes_away_is_opened_and_gets_the_same_list_again(model):
     x = numbers(3)
     # calls: 1 open, 2 write and 3 flush of the first batch; 4 write is kept, 5 flush fails, 6 open fails, 7 opens
     failures = {5: NotConnected("gone"), 6: NotConnected("still gone")}
     log = []
     sink = ListSink(log, failures)
-    source = ListSource(batches(*(bare(row[None]) for row in x)), log)
-    Pipeline(model, source, sink).run()
-    writes = [what[1] for what in log if what[0] == "write"]
-    assert len(writes) == 4 and writes[1] == writes[2]
-    np.testing.assert_array_equal(outputs(b"".join(writes[0] + writes[2] + writes[3])), model.stream().run(x))
-    assert [what[1] for what in log if what[0] == "ack"] == [0, 1, 2]
-    assert log.index(("ack", 1, Outcome.DONE)) > len(log) - 1 - log[::-1].index(("write", writes[1]))
+    Pipeline(model, ListSource(batches(*(bare(row[None]) for row in x)), log), sink, retry_for_s=3).run()
+    one, two, again, three = [what for what in log if what[0] == "write"]
+    assert two == again
+    np.testing.assert_array_equal(outputs(b"".join(one[1] + two[1] + three[1])), model.stream().run(x))
+    done = [("ack", i, Outcome.DONE) for i in range(3)]
+    assert [what for what in log if what != "open source"] == [
+        "open sink", one, "flush", done[0],
+        two, "fail", "fail", "open sink", two, "flush", done[1],
+        three, "flush", done[2], "close source", "close sink",
+    ]  # fmt: skip
+
+
+def test_a_sink_that_goes_away_while_it_writes(model):
+    log = []
+    source = ListSource(batches(b"[1,2,3]\n"), log)
+    sink = ListSink(log, {2: NotConnected("gone")})
+    Pipeline(model, source, sink, retry_for_s=3).run()
+    events = [what[0] if isinstance(what, tuple) else what for what in log]
+    assert events[2:] == ["fail", "open sink", "write", "flush", "ack", "close source", "close sink"]
+    assert len(sink.written) == 1
 
 
 def test_a_source_that_goes_away_is_opened_again_and_its_streams_go_on(model):
@@ -198,7 +142,7 @@ def test_both_ends_are_closed_when_it_is_cancelled(model):
     log = []
 
     async def main():
-        task = asyncio.create_task(_awaited(Pipeline(model, Endless([], log), ListSink(log))))
+        task = asyncio.create_task(awaited(Pipeline(model, Endless([], log), ListSink(log))))
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -314,7 +258,7 @@ def test_reconnecting_goes_on_with_the_streams_that_have_an_id(model):
     with support.server(serve=serve) as uri:
 
         async def main():
-            task = asyncio.create_task(_awaited(Pipeline(model, f"{uri}?reconnect=true", sink)))
+            task = asyncio.create_task(awaited(Pipeline(model, f"{uri}?reconnect=true", sink)))
             while len(parsed(b"".join(sink.written))) < len(records):
                 await asyncio.sleep(0.01)
             task.cancel()

@@ -142,14 +142,14 @@ def test_a_state_that_would_not_be_finite(call, variant, rng):
         pool.open("a")
         pool.step(["a"], [good])
         before = pool.snapshot("a")
-        with pytest.raises(NonFiniteError, match="row 2: the new state would not be finite"):
+        with pytest.raises(NonFiniteError, match="row 2: the new state or the output would not be finite"):
             pool.step(["a", "a", "a"], [good, good, bad])
         assert pool.snapshot("a") == before
         return
     stream = model.stream()
     stream.step(good)
     before = stream.snapshot()
-    with pytest.raises(NonFiniteError, match="the new state would not be finite"):
+    with pytest.raises(NonFiniteError, match="the new state or the output would not be finite"):
         stream.step(bad) if call == "step" else getattr(stream, call)([good, bad, good])
     assert stream.snapshot() == before
 

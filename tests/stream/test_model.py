@@ -72,7 +72,7 @@ def test_lists_for_tensors(tensors):
 
 
 def test_the_fingerprint_is_of_the_numbers(tensors):
-    """Not of where or how they lie in memory."""
+    """Not of where or how they lie in memory, nor of what is only for people."""
     base = Model(SPEC, tensors).fingerprint
     turned = dict(reversed([(name, np.asfortranarray(t)) for name, t in tensors.items()]))
     assert Model(SPEC, turned).fingerprint == base
@@ -80,9 +80,16 @@ def test_the_fingerprint_is_of_the_numbers(tensors):
     changed = {name: t.copy() for name, t in tensors.items()}
     changed["gru.weight_hh"][7, 2] = np.nextafter(changed["gru.weight_hh"][7, 2], np.float32(1))
     swapped = tensors | {"gru.bias_ih": tensors["gru.bias_hh"], "gru.bias_hh": tensors["gru.bias_ih"]}
-    titled = sequential(Gru(name="gru", n_hid=5), inputs=(Input(name="x", size=3),), title="x")
-    others = [Model(SPEC, changed), Model(SPEC, swapped), Model(titled, tensors)]
+    clipped = sequential(Gru(name="gru", n_hid=5, clip=1.0), inputs=(Input(name="x", size=3),))
+    others = [Model(SPEC, changed), Model(SPEC, swapped), Model(clipped, tensors)]
     assert len({base, *(other.fingerprint for other in others)}) == 4
+    named = sequential(
+        Gru(name="gru", n_hid=5),
+        inputs=(Input(name="x", size=3, features=("a", "b", "c"), unit="m"),),
+        outputs=(Output(name="y", labels=tuple("vwxyz")),),
+        title="x",
+    )
+    assert Model(named, tensors).fingerprint == base
 
 
 def test_the_fingerprint_never_changes():
@@ -92,7 +99,7 @@ def test_the_fingerprint_never_changes():
         "gru.weight_hh": np.arange(12, dtype=np.float32).reshape(6, 2) / 16,
     }
     model = Model(spec_of(Gru(name="gru", n_hid=2), n_in=1), tensors)
-    assert model.fingerprint == "1740b3a63056d86bec0183e9c3d39ff17bda5b82aed37cc4a68896c89c0c908b"
+    assert model.fingerprint == "e3fb9b9453bfaf7898c8dd461cfe3b34cdf93f9aae10e2174c94a08029feb6ac"
     assert model.state_layout == "51077468456dd40198a98970585fb6f39b3b34c8eb55c8281a0433a77da001c2"
 
 

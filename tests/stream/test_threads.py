@@ -152,3 +152,27 @@ def test_the_gil_is_given_away(method, rng):
         ticks += 1
         time.sleep(0)
     assert ticks > 10
+
+
+def test_handles_that_change_during_a_step_do_no_harm(rng):
+    """What a batch steps is decided once: neither handles nor marks of the caller's are looked at again."""
+    pool = gru_model(rng, n_hid=32).pool(4)
+    streams = [pool.open(name) for name in "abcd"]
+    handles = np.array(streams * 5000, np.uint64)
+    status, x = np.zeros(handles.size, np.uint8), uniform(rng, handles.size, 3)
+    once = handles.copy()
+    stop = threading.Event()
+
+    def meddle():
+        while not stop.is_set():
+            handles[:] = 0
+            status[:] = 0
+            handles[:] = once
+
+    thread = threading.Thread(target=meddle)
+    thread.start()
+    for _ in range(20):
+        pool.step(handles, x, status=status)
+    stop.set()
+    thread.join()
+    assert len(pool) == 4

@@ -53,7 +53,8 @@ class _Parser:
         self._n_in = signature.n_in
         self._features = signature.features
         self._columns: dict[str, int] | None = None  # control field -> column
-        self._order: list[int] = []  # columns of x
+        self._order = list(range(signature.n_in))  # columns of x
+        self._n_cells = signature.n_in
         self._first = True
 
     def parse(self, lines: list[bytes]) -> Rows:
@@ -70,7 +71,8 @@ class _Parser:
                 cells = _cells(line)
                 if self._first and self._is_header(cells):
                     continue
-                numbers, values = self._record(cells)
+                values = self._control(cells)
+                numbers = [_number(cells[i]) for i in self._order]
             except RecordError as error:
                 errors[len(x)] = error
             self._first = False
@@ -103,15 +105,13 @@ class _Parser:
         self._n_cells = len(cells)
         return True
 
-    def _record(self, cells: list[str]) -> tuple[Numbers, dict[str, Any]]:
-        if self._columns is None:
-            if len(cells) != self._n_in:
-                raise RecordError(f"expected {self._n_in} numbers, got {len(cells)} fields")
-            return [_number(cell) for cell in cells], {}
+    def _control(self, cells: list[str]) -> dict[str, Any]:
+        """The fields beside x; they count also where x turns out to be wrong."""
         if len(cells) != self._n_cells:
-            raise RecordError(f"expected {self._n_cells} fields as in the header, got {len(cells)}")
+            what = f"{self._n_in} numbers" if self._columns is None else f"{self._n_cells} fields as in the header"
+            raise RecordError(f"expected {what}, got {len(cells)}")
         values: dict[str, Any] = {}
-        for name, i in self._columns.items():
+        for name, i in (self._columns or {}).items():
             cell = cells[i].strip()
             if name == "id":
                 if len(cell) > MAX_ID:
@@ -121,7 +121,7 @@ class _Parser:
                 values[name] = _clock(name, cell)
             else:
                 values[name] = _flag(name, cell)
-        return [_number(cells[i]) for i in self._order], values
+        return values
 
 
 class CsvEncoder(Encoder):
