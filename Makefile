@@ -62,11 +62,14 @@ clean:
 	find streamgru -name '*.so' -o -name '*.c' -o -name _blas_int.pxi | xargs rm -f
 
 $(VENV)/.pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "streamgru needs Python 3.11 or later; name one: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade 'pip>=25.1'
 	@touch $@
 
 $(VENV)/.package: $(VENV)/.pip $(SOURCES)
+	@echo "building: about a minute"
 	$(PIP) install --editable .
 	@touch $@
 

@@ -3,8 +3,8 @@
     python benchmarks/step.py [--sizes 6:32,6:128,64:512] [--rounds 15]
 
 Every round times each contender once, one after the other, so that what the machine does meanwhile
-hits all of them; what is printed is the median over the rounds, and the median of the ratios within
-the rounds. All run on one thread, on the same weights, and must agree before they are timed.
+hits all of them; what is printed is the median over the rounds, and as a factor the median of the
+ratios of the pairs within the rounds. All run on one thread, on the same weights, and must agree before they are timed.
 """
 
 import argparse
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     print(machine())
+    print(f"x streamgru: median of the ratios of interleaved pairs, {arguments.rounds} rounds")
     print(f"{'n_in -> n_hid':>14}  {'contender':18} {'us per step':>11} {'x streamgru':>11}")
     for pair in arguments.sizes.split(","):
         n_in, n_hid = map(int, pair.split(":"))
@@ -54,8 +55,10 @@ def machine() -> str:
         cpu = next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
     versions = [f"Python {platform.python_version()}", f"streamgru {streamgru.__version__}"]
     for name in ("numpy", "scipy", "torch"):
-        with contextlib.suppress(ImportError):
+        try:
             versions.append(f"{name} {importlib.import_module(name).__version__}")
+        except ImportError:
+            versions.append(f"{name}: not installed")
     return f"{cpu}, {os.cpu_count()} cores; {', '.join(versions)}; float32, one thread"
 
 

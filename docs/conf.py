@@ -31,6 +31,7 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"streamgru {version}"
 html_static_path = []
+smartquotes_action = "qe"  # no dashes: `--speed` is not an en dash
 templates_path = []
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]

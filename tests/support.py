@@ -110,10 +110,17 @@ def complaint(finished, code):
     return lines[0]
 
 
+def hear_interrupts():
+    """Let children end on SIGINT: in the background of a script it is ignored, and they would inherit that."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Running:
     """A command that goes on, with its stderr in a file; killed at the end."""
 
     def __init__(self, *arguments, env=None, **settings):
+        hear_interrupts()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
         settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE} | settings
         self.process = subprocess.Popen(

@@ -2,8 +2,8 @@
 
 On every page, from top to bottom, in one temporary folder:
 
-- a ``python`` block is executed, all of a page in one namespace; a ``text`` block right behind it is
-  what it prints;
+- a ``python`` block is executed, all of a page in one namespace, and writes nothing to stderr; a
+  ``text`` block right behind it is what it prints;
 - in a ``console`` block what follows ``$`` is run by bash; the other lines are its output;
 - ``...`` in an output stands for anything.
 
@@ -69,9 +69,10 @@ class Page:
         elif note.startswith("not run") or (note == "needs: torch" and not HAS_TORCH):
             pass
         elif kind == "python":
-            printed = io.StringIO()
-            with contextlib.redirect_stdout(printed):
+            printed, complaints = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaints):
                 exec(compile(text, "<docs>", "exec"), self.names)
+            assert complaints.getvalue() == "", text
             return printed.getvalue()
         elif kind == "console":
             return self._shell(commands(text), note == "background")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from streamgru.adapters.contract import Batch, Item, Sink, Source, Token
 from streamgru.adapters.descriptors import Descriptor
 from streamgru.adapters.options import Options, option
+from streamgru.adapters.stdio import StdinSource
 from streamgru.errors import AdapterError, EndOfStream, NotConnected, OptionError
 
 # Opening a named pipe would block until somebody has its other end; waiting is not open's business.
@@ -84,10 +86,11 @@ class FileSink(Sink[FileSinkOptions]):
         self._output: Descriptor | None = None
 
     def bind(self, source: Source[Any]) -> None:
-        if not isinstance(source, FileSource) or not Path(self.rest).is_file():
+        if not isinstance(source, FileSource | StdinSource):
             return
-        with contextlib.suppress(FileNotFoundError):
-            if Path(self.rest).samefile(source.rest):
+        with contextlib.suppress(OSError):  # what is not there yet is no file that is read
+            read = Path(source.rest).stat() if isinstance(source, FileSource) else os.fstat(source.options.fd)
+            if stat.S_ISREG(read.st_mode) and os.path.samestat(read, Path(self.rest).stat()):
                 raise OptionError(f"file:{self.rest}: the source reads this file; expected another one to write to")
 
     async def open(self) -> None:

@@ -158,7 +158,7 @@ class ConnectSink(Connector, Sink[ConnectOptions]):
 
 
 class TcpSource(TcpConnector, ConnectSource):
-    """``tcp://HOST:PORT``."""
+    """Connects to HOST:PORT and reads records; answers go back on the same connection."""
 
     def __init__(self, rest: str, options: ConnectSourceOptions) -> None:
         address(rest, "tcp")
@@ -166,7 +166,7 @@ class TcpSource(TcpConnector, ConnectSource):
 
 
 class TcpSink(TcpConnector, ConnectSink):
-    """``tcp://HOST:PORT``."""
+    """Connects to HOST:PORT and writes predictions."""
 
     def __init__(self, rest: str, options: ConnectOptions) -> None:
         address(rest, "tcp")
@@ -174,7 +174,7 @@ class TcpSink(TcpConnector, ConnectSink):
 
 
 class UnixSource(UnixConnector, ConnectSource):
-    """``unix:PATH``."""
+    """Connects to the Unix socket PATH and reads records; answers go back on it."""
 
     def __init__(self, rest: str, options: ConnectSourceOptions) -> None:
         _check_path(rest)
@@ -182,7 +182,7 @@ class UnixSource(UnixConnector, ConnectSource):
 
 
 class UnixSink(UnixConnector, ConnectSink):
-    """``unix:PATH``."""
+    """Connects to the Unix socket PATH and writes predictions."""
 
     def __init__(self, rest: str, options: ConnectOptions) -> None:
         _check_path(rest)

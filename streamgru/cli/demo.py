@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,8 @@ def demo(speed: float, seconds_s: float | None, numbers: tuple[int, ...] | None,
     from streamgru.formats.builtin import recordings
     from streamgru.stream.load import load
 
+    # A script's background jobs inherit SIGINT as ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     data = recordings()
     every = tuple(range(1, len(data.items) + 1))
     for number in set(numbers or ()).difference(every):

@@ -48,7 +48,7 @@ def _record(item: Found) -> dict[str, object]:
 
 
 def _first_line(item: Found) -> str:
-    return (item.thing.__doc__ or "").strip().split("\n")[0]
+    return (item.thing.__doc__ or "").strip().split("\n")[0].replace("`", "")
 
 
 def _options(item: Found) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ import termios
 import time
 
 from streamgru.formats.builtin import builtin_path
+from tests.support import hear_interrupts
 
 MODEL = str(builtin_path("shoulder"))
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
@@ -56,12 +57,13 @@ def one_line(done, code):
 class Terminal:
     """A command in a terminal of some size, whose output is collected."""
 
-    def __init__(self, *arguments, columns=80, rows=24, **env):
+    def __init__(self, *arguments, columns=80, rows=24, command=COMMAND, **env):
+        hear_interrupts()
         self.master, self.slave = pty.openpty()
         self.resize(columns, rows)
         self.settings = termios.tcgetattr(self.slave)
         self.process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)], stdin=self.slave, stdout=self.slave, stderr=self.slave,
+            [*command, *map(str, arguments)], stdin=self.slave, stdout=self.slave, stderr=self.slave,
             env=environment(**env), start_new_session=True,
         )  # fmt: skip
         self._bytes = b""

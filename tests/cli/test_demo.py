@@ -121,6 +121,14 @@ def test_a_signal_leaves_the_terminal_as_it_was(number, code):
         assert "Traceback" not in terminal.output
 
 
+def test_an_interrupt_is_heard_in_the_background_of_a_script():
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *COMMAND]  # as such a shell starts it
+    with Terminal("demo", "--speed", "1", command=ignoring) as terminal:
+        terminal.wait_for("Ctrl-C ends")
+        assert terminal.end(INTERRUPT) == 130
+        assert_left_as_it_was(terminal)
+
+
 def test_ctrl_z_gives_the_terminal_back_for_a_while():
     with Terminal("demo", "--speed", "1") as terminal:
         terminal.wait_for("Ctrl-C ends")

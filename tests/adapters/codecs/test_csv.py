@@ -79,6 +79,87 @@ def test_a_header_that_does_not_fit_is_an_error_and_the_next_line_is_no_header(h
     assert found[1][0] == found[3][0] == "error" and found[2] == ([1, 2], {})
 
 
+WITH_UNITS = ("ax [g]", "ay [g]", "wx [rad/s]")
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "more"),
+    [
+        ("ax [g],ay [g],wx [rad/s]", "1,2,3", {}),
+        ("ax,ay,wx", "1,2,3", {}),
+        ("ay,ax,wx", "2,1,3", {}),
+        (" wx , ay [g],ax", "3,2,1", {}),
+        ("wx [rad/s],id,ay,t,ax [g]", "3,k,2,0.5,1", {"ids": "k", "t": 0.5}),
+        ("\ufeffay,ax,wx", "2,1,3", {}),  # as spreadsheets begin a file
+    ],
+)
+def test_the_names_of_a_header_decide_the_order_with_or_without_units(header, line, more):
+    assert decoded(f"{header}\n{line}\n".encode(), n_in=3, features=WITH_UNITS) == {2: ([1, 2, 3], more)}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "a,b,c", "ax,ay,c", "ax,ay", "ax,ay,wx,mag", "ax,ay,wx,", "ax,ax,wx", "ax,ax [g],wx", "ax,ax [g],ay,wx",
+        "ax [m/s²],ay,wx", "AX,ay,wx", "ax [,ay,wx", "id,ax,ay", "id,id,ax,ay,wx", "x,y,z,ax,ay,wx",
+    ],
+)  # fmt: skip
+def test_a_header_of_other_names_is_refused_and_nothing_is_taken_by_position(header):
+    found = decoded(f"{header}\n1,2,3\n4,5,6\n".encode(), n_in=3, features=WITH_UNITS)
+    expected = "ax [g], ay [g], wx [rad/s], besides any of id, t, seq, start, end, reset"
+    assert found[1] == ("error", f"header: expected {expected}; got {header.replace(',', ', ')}")
+    assert found[2] == found[3] == ("error", "the header was refused")
+
+
+def test_a_bad_first_record_is_no_header_that_others_need():
+    found = decoded(b"1,2,x\n4,5,6\n", n_in=3, features=WITH_UNITS)
+    assert found[1][0] == "error" and found[2] == ([4, 5, 6], {})
+
+
+@pytest.mark.parametrize(
+    ("features", "header", "x"),
+    [
+        (("a [left]", "a [right]"), "a [right],a [left]", [2, 1]),
+        (("a [left]", "a [right]"), "a,a [left]", None),
+        (("a [left]", "a [right]"), "a [left],a", None),
+        (("a", "a [g]"), "a [g],a", [2, 1]),
+        (("a", "a [g]"), "a,b", None),
+        (("t [s]", "b"), "b,t [s]", [2, 1]),
+        (("t [s]", "b"), "b,t", None),  # t is the clock
+        (("[g]", "b"), "b,[g]", [2, 1]),
+        (("[g]", "b"), "b,", None),
+        (("a[g]", "b"), "b,a", [2, 1]),
+        (("a [g] [m]", "b"), "b,a [g]", [2, 1]),
+        (("t", "b"), "b,t", [2, 1]),  # the names of the model come first
+        (("a", "a"), "a,b", None),
+    ],
+)
+def test_a_name_without_its_unit_must_tell_one_feature(features, header, x):
+    found = decoded(f"{header}\n1,2\n".encode(), features=features)
+    assert found == {2: (x, {})} if x else found[1][0] == found[2][0] == "error"
+
+
+def test_features_of_one_name_leave_no_way_to_name_them():
+    assert decoded(b"a,a\n", features=("a", "a"))[1] == (
+        "error", "header: the model has features of the same name; only a file without a header can be taken"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs")])
+@pytest.mark.parametrize("lines", ["a b\n1 2", "1 2\n3 4", "1,2\n3 4", "a,b\n1 2", "1,2\n1,5 2,5", "1,2\n1,5 2"])
+def test_other_separators_than_commas_are_named(separator, name, lines):
+    data = lines.replace(" ", separator).encode()
+    for features in ((), ("a", "b")):
+        wrong = [what[1] for what in decoded(data, features=features).values() if what[0] == "error"]
+        assert wrong and wrong[0].endswith(f"; fields are separated by commas, not {name}")
+
+
+def test_separators_are_not_blamed_for_other_errors():
+    found = decoded(b"id,t,a,b\nx;y,0.5,1,2\nx;y,nan,1,2\nx;y,0.5,1,z\n")
+    assert found[2] == ([1, 2], {"ids": "x;y", "t": 0.5})
+    assert "commas" not in found[3][1] + found[4][1]
+
+
 def test_not_finite_numbers_are_left_to_the_engine():
     assert np.isinf(decoded(b"1e999,1\n")[1][0][0]) and np.isnan(decoded(b"nan,1\n")[1][0][0])
 

@@ -166,6 +166,21 @@ def test_refused_alone(name, among):
     np.testing.assert_array_equal([rows.x[0], rows.x[2]], [[1, 2], [1, 2]])
 
 
+HINT = "is this CSV? then --codec csv"
+CSV = (b"1,2", b"-1.5e3, +2\r", b"1", b"1;2", b"1 2", b"ax [g],ay [g]", b"id,a", b'"k",1,2', b"\xef\xbb\xbf1,2", b"1,,")
+
+
+@pytest.mark.parametrize("line", CSV)
+def test_what_looks_like_csv_is_told_how_to_be_taken(line):
+    (error,) = decoded(line + b"\n").errors.values()
+    assert str(error) == f"expected a JSON array of numbers, or an object with x; {HINT}"
+
+
+@pytest.mark.parametrize("name", [name for name, line in REFUSED.items() if line not in CSV])
+def test_other_lines_are_not_taken_for_csv(name):
+    assert HINT not in str(decoded(REFUSED[name] + b"\n").errors[0])
+
+
 def test_all_refused_cases_in_one_stream():
     lines = [line for bad in REFUSED.values() for line in (bad, GOOD)]
     rows = decoded(b"\n".join(lines) + b"\n")
