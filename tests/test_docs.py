@@ -17,6 +17,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import io
+import logging
 import os
 import re
 import socket
@@ -70,9 +71,15 @@ class Page:
             pass
         elif kind == "python":
             printed, complaints = io.StringIO(), io.StringIO()
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaints):
-                exec(compile(text, "<docs>", "exec"), self.names)
-            assert complaints.getvalue() == "", text
+            logged = logging.StreamHandler(complaints)  # as without pytest, which takes the log for itself
+            logged.setLevel(logging.WARNING)
+            logging.getLogger().addHandler(logged)
+            try:
+                with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaints):
+                    exec(compile(text, "<docs>", "exec"), self.names)
+            finally:
+                logging.getLogger().removeHandler(logged)
+            assert complaints.getvalue() == "", f"on stderr after\n{text}\n{complaints.getvalue()}"
             return printed.getvalue()
         elif kind == "console":
             return self._shell(commands(text), note == "background")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated, Any
 
 from streamgru.adapters.contract import Batch, Source, Token
@@ -56,9 +57,9 @@ class UdpListenSource(Source[UdpOptions]):
         return Batch(origin, data, Token(origin))
 
     async def reply(self, origin: str, data: bytes) -> None:
-        if self._transport is not None:
-            host, _, port = origin.removeprefix("udp:").rpartition(":")
-            self._transport.sendto(data, (host, int(port)))
+        sender = re.fullmatch(r"udp:(.+):(\d+)", origin)
+        if self._transport is not None and sender:
+            self._transport.sendto(data, (sender[1], int(sender[2])))
 
     async def close(self) -> None:
         self._inbox.close()

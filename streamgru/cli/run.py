@@ -103,6 +103,8 @@ def run(
         load_model(model, spec, dtype, kernel), source, sink, codec=codec, sink_codec=to_codec, emit=emit,
         on_error=on_error, max_streams=max_streams, ttl_s=ttl_s, retry_for_s=retry_for_s,  # type: ignore[arg-type]
     )  # fmt: skip
+    if source in ("-", "stdin:") and not quiet and sys.stdin is not None and sys.stdin.isatty():
+        click.echo(f"streamgru: reading {codec or 'ndjson'} records from the terminal; Ctrl-D ends", err=True)
     started = time.monotonic()
     try:
         asyncio.run(until_signalled(pipeline))
@@ -147,6 +149,11 @@ def _log_to_stderr(quiet: bool) -> None:
 
 def _summary(counts: Counts, seconds: float) -> str:
     return (
-        f"streamgru: {counts.records} records, {counts.predictions} predictions, {counts.errors} errors, "
-        f"{counts.dropped} dropped, {counts.streams} streams open, in {seconds:.2f} s"
+        f"streamgru: {_many(counts.records, 'record')}, {_many(counts.predictions, 'prediction')}, "
+        f"{_many(counts.errors, 'error')}, {counts.dropped} dropped, {_many(counts.streams, 'stream')} open, "
+        f"in {seconds:.2f} s"
     )
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

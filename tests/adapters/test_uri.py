@@ -178,9 +178,8 @@ def test_what_is_percent_encoded_comes_back(scheme, rest, options):
     assert uri[:3] == (scheme.replace("_", "-").lower(), rest, options)
 
 
-hosts = st.one_of(
-    st.text(string.ascii_lowercase + string.digits + ".-", min_size=1), st.ip_addresses(v=4).map(str), st.just("::1")
-)
+labels = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=63)
+hosts = st.one_of(st.lists(labels, min_size=1, max_size=4).map(".".join), st.ip_addresses(v=4).map(str), st.just("::1"))
 
 
 @given(st.lists(st.tuples(hosts, st.none() | st.integers(0, 65535)), min_size=1), st.text("abc/+#@:,"))
@@ -204,3 +203,9 @@ def test_no_text_makes_it_crash(text):
         address(uri.rest, uri.text)
     except OptionError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("host", [".", "a..b", "a" * 64])
+def test_what_cannot_be_a_host_is_refused(host):
+    with pytest.raises(OptionError, match="expected the name of a host"):
+        place(f"//{host}:80", "here")

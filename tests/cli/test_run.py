@@ -1,11 +1,13 @@
 """``streamgru run``: its options, and that stdout is data and stderr is for people."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 
 from streamgru.stream.load import load
+from tests.cli.shell import Terminal
 from tests.support import LABELS, N_OUT, bare, listener, numbers, objects, outputs, parsed, rest, streamgru
 from tests.support import connected as connect
 
@@ -94,7 +96,17 @@ def test_what_is_told_on_stderr(file, model):
     x = bare(numbers(5))
     assert streamgru("run", file, "-q", stdin=x).stderr == b""
     told = streamgru("run", file, "-v", stdin=x).stderr.decode()
-    assert "streamgru: 5 records, 5 predictions, 0 errors, " in told
+    assert "streamgru: 5 records, 5 predictions, 0 errors, 0 dropped, 0 streams open, in " in told
+    told = streamgru("run", file, "-v", stdin=bare(numbers(1))).stderr.decode()
+    assert "streamgru: 1 record, 1 prediction, 0 errors, " in told
+
+
+def test_who_types_is_told_what_is_read(file):
+    with Terminal("run", file) as terminal:
+        terminal.wait_for("reading ndjson records from the terminal; Ctrl-D ends")
+        os.write(terminal.master, b"[1, 2, 3]\n\x04")
+        assert terminal.end() == 0
+        assert "1 prediction," in terminal.output
 
 
 def test_append_write_and_new(file, model, tmp_path):

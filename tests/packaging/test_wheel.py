@@ -153,7 +153,7 @@ def test_importing_changes_no_settings(bare):
 
 
 def test_start_up_times(bare, capsys):
-    """Beside the figures of the design, of which a busy machine may take twice as much; the best of seven counts."""
+    """At most twice the figures of the design, in the best of seven pairs: a busy machine shall not fail it."""
     commands = {
         "python": ("-c", "pass"),
         "streamgru --help": ("-m", "streamgru", "--help"),
@@ -172,8 +172,9 @@ def test_start_up_times(bare, capsys):
         ("import streamgru", "import numpy", 50),
         ("a loaded model", "import numpy", None),  # most of it is scipy's BLAS
     )
-    over = {name: min(times[name]) - min(times[base]) for name, base, _ in rows}
+    over = {name: sorted(a - b for a, b in zip(times[name], times[base], strict=True)) for name, base, _ in rows}
     with capsys.disabled():
         for name, base, figure in rows:
-            print(f"\n{name}: {over[name]:.0f} ms over {base} (the design's figure: {figure or 'none'})", end="")
-    assert [name for name, _, figure in rows if figure and over[name] > 2 * figure] == []
+            best, median, wanted = over[name][0], over[name][3], f"the design's figure: {figure or 'none'}"
+            print(f"\n{name}: {median:.0f} ms over {base}, at best {best:.0f} ({wanted})", end="")
+    assert [name for name, _, figure in rows if figure and over[name][0] > 2 * figure] == []

@@ -1,15 +1,18 @@
 """Comma-separated values, with or without a header.
 
 A first line in which any field is no number is a header: it may name ``id``, ``t``, ``seq``, ``start``,
-``end`` and ``reset``, and the features, by the model's names or, where it has none, in order. Without a
-header a line is the numbers of x. A header in gives a header out. An empty field is a missing value.
+``end`` and ``reset``, and names every feature of the model once, with or without its unit in brackets, in
+any order; where the model has no names, the other columns are x in order. Without a header a line is the
+numbers of x. A header in gives a header out. An empty field is a missing value.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
 import re
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -30,6 +33,7 @@ from streamgru.adapters.codecs.ndjson import fields
 from streamgru.errors import RecordError
 
 CONTROL = ("id", "t", "seq", "start", "end", "reset")
+_UNIT = re.compile(r"(.*\S)\s*\[[^\[\]]*\]", re.DOTALL)  # name [unit]
 
 
 class CsvCodec(Codec):
@@ -56,6 +60,7 @@ class _Parser:
         self._order = list(range(signature.n_in))  # columns of x
         self._n_cells = signature.n_in
         self._first = True
+        self._is_lost = False  # the header was refused: nobody knows which column is which
 
     def parse(self, lines: list[bytes]) -> Rows:
         errors: dict[int, RecordError] = {}
@@ -67,14 +72,19 @@ class _Parser:
                 continue
             values: dict[str, Any] = {}
             numbers: Numbers = [0.0] * self._n_in
+            cells: list[str] = []
             try:
-                cells = _cells(line)
+                cells = _cells(line.removeprefix(codecs.BOM_UTF8) if self._first else line)
                 if self._first and self._is_header(cells):
                     continue
+                if self._is_lost:
+                    raise RecordError("the header was refused")
                 values = self._control(cells)
                 numbers = [_number(cells[i]) for i in self._order]
             except RecordError as error:
                 errors[len(x)] = error
+                if self._first and self._features:  # with a number in it, it was a bad record rather than a header
+                    self._is_lost = not any(cell.strip() and _is_number(cell) for cell in cells)
             self._first = False
             x.append(numbers)
             kept.append(number)
@@ -92,16 +102,21 @@ class _Parser:
         """Whether the first line names columns; if so, remember which."""
         if all(_is_number(cell) for cell in cells):
             return False
+        known = _names_in_a_header(self._features)
         named = {cell.strip(): i for i, cell in enumerate(cells)}
-        order = [i for name, i in named.items() if name not in CONTROL]
-        if self._features and set(self._features) <= set(named):
-            order = [named[name] for name in self._features]
-        if len(named) != len(cells) or len(order) != self._n_in:
+        control = {name: i for name, i in named.items() if name in CONTROL and name not in known}
+        columns = {name: i for name, i in named.items() if name not in control}  # of x
+        fits = len(named) == len(cells) and len(columns) == self._n_in
+        if self._features:
+            by_feature = {known.get(name): i for name, i in columns.items()}
+            fits = fits and set(by_feature) == set(range(self._n_in))
+        if not fits:
             wanted = ", ".join(self._features) or f"{self._n_in} columns for x"
-            raise RecordError(f"header: expected {wanted}, besides any of {', '.join(CONTROL)}; got {', '.join(cells)}")
+            what = f"expected {wanted}, besides any of {', '.join(CONTROL)}; got {', '.join(cells)}"
+            raise RecordError(f"header: {what}{_separated(cells)}")
         self._first = False
-        self._columns = {name: i for name, i in named.items() if name in CONTROL}
-        self._order = order
+        self._columns = control
+        self._order = [by_feature[i] for i in range(self._n_in)] if self._features else list(columns.values())
         self._n_cells = len(cells)
         return True
 
@@ -109,7 +124,7 @@ class _Parser:
         """The fields beside x; they count also where x turns out to be wrong."""
         if len(cells) != self._n_cells:
             what = f"{self._n_in} numbers" if self._columns is None else f"{self._n_cells} fields as in the header"
-            raise RecordError(f"expected {what}, got {len(cells)}")
+            raise RecordError(f"expected {what}, got {len(cells)}{_separated(cells)}")
         values: dict[str, Any] = {}
         for name, i in (self._columns or {}).items():
             cell = cells[i].strip()
@@ -170,6 +185,24 @@ def _flat(row: list[float], signature: Signature) -> dict[str, Any]:
     return flat | named
 
 
+def _names_in_a_header(features: tuple[str, ...]) -> dict[str, int]:
+    """What may name each feature: its name and, unless that could mean something else, its name without the unit."""
+    full = [feature.strip() for feature in features]
+    if len(set(full)) < len(full):
+        raise RecordError("header: the model has features of the same name; only a file without a header can be taken")
+    short = [match[1] if (match := _UNIT.fullmatch(name)) else name for name in full]
+    taken = {*full, *CONTROL, *(name for name, n in Counter(short).items() if n > 1)}
+    return {name: i for i, name in enumerate(short) if name not in taken} | {name: i for i, name in enumerate(full)}
+
+
+def _separated(cells: list[str]) -> str:
+    """What to add to an error about fields that something else than commas may separate."""
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if any(mark in cell.strip() for cell in cells):
+            return f"; fields are separated by commas, not {name}"
+    return ""
+
+
 def _cells(line: bytes) -> list[str]:
     try:
         return next(csv.reader([line.decode("utf-8").strip("\r\n")], strict=True))
@@ -182,7 +215,7 @@ def _number(cell: str) -> float | None:
     if not cell:
         return None
     if not _is_number(cell):
-        raise RecordError(f"expected a number, got {cell[:40]!r}")
+        raise RecordError(f"expected a number, got {cell[:40]!r}{_separated([cell])}")
     return float(cell)
 
 

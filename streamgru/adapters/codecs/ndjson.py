@@ -6,6 +6,7 @@ repeated and ``y``, or one field per named output, added. An error is ``{"error"
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import Annotated, Any
@@ -93,7 +94,8 @@ class NdjsonCodec(Codec):
         try:
             record = _records.decode(line)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            what = f"expected a JSON array of numbers, or an object with x: {error}"
+            why = "; is this CSV? then --codec csv" if _looks_like_csv(line) else f": {error}"
+            what = f"expected a JSON array of numbers, or an object with x{why}"
             return Record(blank), line.lstrip().startswith(b"{"), RecordError(what)
         is_object = isinstance(record, Record)
         if not isinstance(record, Record):
@@ -153,6 +155,12 @@ def fields(row: list[float], outputs: tuple[Named, ...]) -> dict[str, Any]:
             best = max(range(len(part)), key=part.__getitem__)
             answer["label" if len(labelled) == 1 else f"{output.name}_label"] = output.labels[best]
     return answer
+
+
+def _looks_like_csv(line: bytes) -> bool:
+    """Whether a line that was refused has fields, or only numbers, and no bracket or brace before them."""
+    line = line.removeprefix(codecs.BOM_UTF8).strip()
+    return not line.startswith((b"[", b"{")) and (b"," in line or bool(re.fullmatch(rb"[-+.;\s0-9eE]+", line)))
 
 
 def _gives_twice(line: bytes) -> bool:
