@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import NamedTuple
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -11,6 +12,14 @@ from paho.mqtt.properties import Properties
 from streamgru.errors import OptionError
 
 from streamgru_mqtt.options import Address, BrokerOptions
+
+
+class Hello(NamedTuple):
+    """What the broker says when it lets us in."""
+
+    session_present: bool
+    receive_maximum: int
+    max_packet: int
 
 
 def new_client(client_id: str, options: BrokerOptions) -> Client:

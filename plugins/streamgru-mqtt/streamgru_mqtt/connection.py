@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
@@ -16,7 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from streamgru.errors import AdapterError, NotConnected
 
-from streamgru_mqtt.client import log_in, new_client, properties_of
+from streamgru_mqtt.client import Hello, log_in, new_client, properties_of
 from streamgru_mqtt.options import Address, BrokerOptions
 
 # Reasons not to let us in that may pass: unspecified, implementation specific, server unavailable,
@@ -24,14 +24,7 @@ from streamgru_mqtt.options import Address, BrokerOptions
 _PASSING = {0x80, 0x83, 0x88, 0x89, 0x97, 0x9F}
 _TAKEN_OVER = 0x8E
 _GOODBYE_S = 1.0  # for what is still to be sent when we leave
-
-
-class Hello(NamedTuple):
-    """What the broker says when it lets us in."""
-
-    session_present: bool
-    receive_maximum: int
-    max_packet: int
+_PAUSE_S = 0.005  # between two looks at whether there is room again
 
 
 class Connection:
@@ -61,12 +54,14 @@ class Connection:
         client_id: str,
         on_end: Callable[[AdapterError], None],
         session_s: int = 0,
+        full: Callable[[], bool] = lambda: False,
         **limits: int,
     ) -> None:
         self._address = address
         self._shown = address.shown
         self._options = options
         self._on_end = on_end
+        self._full = full
         self._where = (address.host, address.port, options.keepalive_s)
         self._clean = session_s == 0
         self._properties = properties_of(PacketTypes.CONNECT, {"SessionExpiryInterval": session_s, **limits})
@@ -136,7 +131,7 @@ class Connection:
         try:
             log_in(self.client, self._address, self._options)
             self.client.connect(*self._where, clean_start=self._clean, properties=self._properties)
-            while time.monotonic() < self._stop_at and self.client.loop(1.0) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            while time.monotonic() < self._stop_at and self._turn() == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 pass
             failure = self._refusal or NotConnected(f"{self._shown}: the connection was lost")
         except AdapterError as error:
@@ -151,6 +146,14 @@ class Connection:
         if sock is not None:
             sock.close()
         self._tell(self._ended, failure)
+
+    def _turn(self) -> MQTTErrorCode:
+        """Receive and send a little. While too much waits to be read by us, leave the rest in the broker's hands."""
+        if not self._full():
+            return self.client.loop(1.0)
+        time.sleep(_PAUSE_S)
+        self.client.loop_write()
+        return self.client.loop_misc()  # asks whether the broker is there
 
     def _ended(self, failure: AdapterError) -> None:
         self._gone.set()

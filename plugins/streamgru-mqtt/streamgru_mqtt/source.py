@@ -13,6 +13,8 @@ from streamgru.errors import AdapterError, NotConnected
 from streamgru_mqtt.connection import Connection
 from streamgru_mqtt.options import SourceOptions, address, check_filter
 
+_MOST = 65_535  # messages that can be unacknowledged at a time: there are no more identifiers
+
 
 class _Arrived(NamedTuple):
     topic: str
@@ -48,24 +50,26 @@ class MqttSource(Source[SourceOptions]):
         self._partition = secrets.token_hex(8)
         self._client_id = options.client_id or f"streamgru-{self._partition}"
         self._position = 0
-        # The broker bounds what it sends of qos 1 by our receive maximum, and qos 0 has its own bound, so
-        # a full inbox is a broker that breaks the rules. Waiting for room would hold up paho's keepalive.
-        self._inbox: Inbox[_Arrived] = Inbox(options.queue + options.inflight, "drop_newest")
+        # Of qos 1 no more is received while *inflight* messages wait to be read (Mosquitto 2.0 sends more than
+        # our receive maximum allows); qos 0 has its own bound. So the inbox cannot be full.
+        self._inbox: Inbox[_Arrived] = Inbox(options.queue + _MOST, "drop_newest")
         self._n_put = self._n_got = 0  # messages of qos 0
+        self._n_put_1 = self._n_got_1 = 0  # messages of qos 1
         self._unacked: dict[int, int] = {}  # position -> mid on this connection, in order
         self._acked: set[int] = set()  # of those, the ones that wait for an earlier one
         self._subscribed = False
         self._closed = True
+        self._is_open = False
         self._connection: Connection | None = None
 
     async def open(self) -> None:
         """Connect and, where the broker has no session with our subscription, subscribe."""
         await self._leave()
         self._inbox.bind()
-        self._closed = False
+        self._closed = self._is_open = False
         self._unacked.clear()  # an identifier of an earlier connection may now belong to another message
         self._acked.clear()
-        self._n_put = self._n_got = 0
+        self._n_put = self._n_got = self._n_put_1 = self._n_got_1 = 0
         options = self.options
         connection = self._connection = Connection(
             self._address,
@@ -73,6 +77,7 @@ class MqttSource(Source[SourceOptions]):
             self._client_id,
             self._inbox.fail,
             session_s=options.session_s if options.qos else 0,
+            full=lambda: self._is_open and self._n_put_1 - self._n_got_1 >= options.inflight,
             ReceiveMaximum=options.inflight,
             MaximumPacketSize=options.max_bytes,
         )
@@ -85,6 +90,7 @@ class MqttSource(Source[SourceOptions]):
         except BaseException:
             connection.stop()
             raise
+        self._is_open = True  # before, the answer to the subscription may stand behind any number of messages
 
     async def read(self) -> Batch:
         """Wait for the next message."""
@@ -92,6 +98,7 @@ class MqttSource(Source[SourceOptions]):
         self._position += 1
         if mid:
             self._unacked[self._position] = mid
+            self._n_got_1 += 1
         else:
             self._n_got += 1
         return Batch(topic, data, Token(self._partition, self._position))
@@ -134,6 +141,8 @@ class MqttSource(Source[SourceOptions]):
                 self.dropped += 1
                 return
             self._n_put += 1
+        else:
+            self._n_put_1 += 1
         arrived = _Arrived(message.topic, bytes(message.payload), message.mid if message.qos else 0)
         if not self._inbox.put(arrived) and not self._closed:
             raise NotConnected(f"{self._shown}: it sends more than {self.options.inflight} messages unacknowledged")
