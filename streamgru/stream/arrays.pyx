@@ -120,5 +120,6 @@ def _describe(array):
 
 cdef object diverged(Py_ssize_t row):
     return NonFiniteError(
-        f"row {row}: the new state or the output would not be finite (input or weights are too large); the state is unchanged"
+        f"row {row}: the new state or the output would not be finite (input or weights are too large); "
+        "the state is unchanged"
     )

@@ -377,7 +377,8 @@ _HANDLES = (Handle, np.uint64)  # an element of an array of handles is one too
 
 def _check_status(status, n_rows):
     if status is not None and not (
-        isinstance(status, np.ndarray) and status.dtype == np.uint8 and status.shape == (n_rows,) and status.flags.carray
+        isinstance(status, np.ndarray) and status.dtype == np.uint8
+        and status.shape == (n_rows,) and status.flags.carray
     ):
         raise ShapeError(f"status: expected a writable, contiguous uint8 array ({n_rows},)")
 
