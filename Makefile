@@ -7,14 +7,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 # The extensions are built again when any of these has changed.
-SOURCES := setup.py pyproject.toml $(shell find streamgru -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+SOURCES := setup.py pyproject.toml $(shell find streamgru -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -path '*/simd/*.c')
 
 # Their stubs are held against what they really offer.
 STUBTEST := --concise --ignore-disjoint-bases --ignore-positional-only --ignore-unused-allowlist \
 	--allowlist tests/packaging/stubtest.txt
 COMPILED := $(shell find streamgru -name '*.pyi' | sed 's,\.pyi$$,,; s,/,.,g')
 
-.PHONY: help demo test lint docs bench check matrix pictures clean install-test
+.PHONY: help demo test lint docs bench check matrix exhaustive pictures clean install-test
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make bench     time one step, beside others"
 	@echo "make check     lint, test and docs: what a change must pass"
 	@echo "make matrix    wheel, tests and demo on Python 3.11, 3.12 and 3.13"
+	@echo "make exhaustive  sigmoid, tanh and exp over all floats: a quarter of an hour"
 	@echo "make pictures  draw the pictures of the documentation again"
 
 demo: $(VENV)/.package
@@ -54,12 +55,15 @@ check: lint test docs
 matrix: $(VENV)/.build
 	$(BIN)/python tests/packaging/matrix.py $(PYTHONS)
 
+exhaustive:
+	$(PYTHON) -m tests.kernels.simd.exhaustive
+
 pictures: $(VENV)/.docs
 	PATH="$(abspath $(BIN)):$$PATH" docs/images/draw.sh
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info
-	find streamgru -name '*.so' -o -name '*.c' -o -name _blas_int.pxi | xargs rm -f
+	find streamgru \( -name '*.so' -o -name '*.c' -o -name _blas_int.pxi \) ! -path '*/simd/*' | xargs rm -f
 
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -19,15 +19,22 @@ FLAGS = {
 
 MODULES = [
     "kernels.blas",
+    "kernels.packed",
     "kernels._probe",
     "layers.gru",
+    "layers.packed",
     "layers.pointwise",
     "model.block",
+    "model.code",
+    "model.compile",
+    "model.lanes",
     "model.plan",
     "stream.arrays",
     "stream.stream",
     "stream.pool",
 ]
+# The packed kernels, once for every instruction set.
+C_SOURCES = {"kernels.packed": sorted(str(source) for source in (KERNELS / "simd").glob("*.c"))}
 
 
 def write_blas_int() -> None:
@@ -43,9 +50,9 @@ def extension(module: str) -> Extension:
     """One .pyx file becomes one extension; all of them see the headers of the kernels."""
     return Extension(
         f"streamgru.{module}",
-        [f"streamgru/{module.replace('.', '/')}.pyx"],
+        [f"streamgru/{module.replace('.', '/')}.pyx", *C_SOURCES.get(module, [])],
         include_dirs=[numpy.get_include(), str(KERNELS)],
-        depends=[str(header) for header in KERNELS.glob("*.h")],
+        depends=[str(header) for header in KERNELS.rglob("*.h")],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_25_API_VERSION")],
         extra_compile_args=FLAGS,
     )

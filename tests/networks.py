@@ -6,6 +6,7 @@ from streamgru.model.spec import Gru, Input, Output, sequential
 from streamgru.stream.model import Model
 
 DTYPES = ("float32", "float64")
+KERNELS = {"float32": ("packed", "blas"), "float64": ("blas",)}
 VARIANTS = ("after", "before")
 FUNCTIONS = ("linear", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras3", "relu")
 

@@ -9,6 +9,7 @@ import msgspec
 
 from streamgru.model import spec as s
 from streamgru.model.layout import Placed
+from streamgru.model.small import info
 from streamgru.stream.model import Model
 
 Record = dict[str, Any]
@@ -39,7 +40,7 @@ def describe(model: Model, name: str, findings: Sequence[str]) -> Record:
 
 
 def _layer(placed: Placed) -> Record:
-    layer, tensors = placed.layer, placed.tensors
+    layer, tensors = placed.layer, {key: info(tensor) for key, tensor in placed.tensors.items()}
     multiplied = 0 if isinstance(layer, s.Embedding) else sum(t.size for t in tensors.values() if t.ndim == 2)
     return {
         "kind": type(layer).__struct_config__.tag,

@@ -6,20 +6,26 @@ from streamgru.kernels.activations cimport (
     SG_HARD_SIGMOID, SG_LINEAR, SG_RELU, SG_SIGMOID, SG_TANH, activate, blend, clip, first_nonfinite, sg_activation,
 )
 from streamgru.kernels.blas cimport SG_BLAS_TABLE_NAME, gemv, sg_blas_table
+from streamgru.kernels.packed cimport SG_PACKED_TABLE_NAME, sg_packed_table
 from streamgru.kernels.real cimport real
 
-from streamgru.kernels import blas
+from streamgru.kernels import blas, packed
 
 KINDS = {
     "linear": SG_LINEAR, "sigmoid": SG_SIGMOID, "tanh": SG_TANH, "hard_sigmoid": SG_HARD_SIGMOID, "relu": SG_RELU,
 }
 
 
+cdef const sg_packed_table* _packed():
+    table = packed.table
+    return <const sg_packed_table*>PyCapsule_GetPointer(table, SG_PACKED_TABLE_NAME)
+
+
 def probe_activate(str kind, real[::1] x, double alpha=0.0, double beta=0.0):
     """x := f(x), in place. x: (n,)."""
     cdef sg_activation f
     f.kind, f.alpha, f.beta = KINDS[kind], alpha, beta
-    activate(f, x.shape[0], &x[0])
+    activate(_packed(), f, x.shape[0], &x[0])
 
 
 def probe_clip(double limit, real[::1] x):
@@ -34,7 +40,7 @@ def probe_blend(real[::1] z, real[::1] n, real[::1] h, real[::1] h_next):
 
 def probe_first_nonfinite(real[::1] x):
     """Index of the first NaN or infinity, or -1. x: (n,)."""
-    return first_nonfinite(x.shape[0], &x[0])
+    return first_nonfinite(_packed(), x.shape[0], &x[0])
 
 
 def probe_gemv(real[:, ::1] a, real[::1] x, real[::1] y):

@@ -1,29 +1,24 @@
 """The functions of activations.h, for both types."""
 
+from streamgru.kernels.packed cimport sg_activation, sg_packed_table
 from streamgru.kernels.real cimport real
 
 
 cdef extern from "activations.h" nogil:
     int SG_LINEAR, SG_SIGMOID, SG_TANH, SG_HARD_SIGMOID, SG_RELU
 
-    ctypedef struct sg_activation:
-        int kind
-        double alpha, beta
-
-    void sg_activate_f32(sg_activation f, Py_ssize_t n, float* x)
     void sg_activate_f64(sg_activation f, Py_ssize_t n, double* x)
     void sg_clip_f32(float limit, Py_ssize_t n, float* x)
     void sg_clip_f64(double limit, Py_ssize_t n, double* x)
     void sg_blend_f32(Py_ssize_t n_hid, const float* z, const float* n, const float* h, float* h_next)
     void sg_blend_f64(Py_ssize_t n_hid, const double* z, const double* n, const double* h, double* h_next)
-    Py_ssize_t sg_first_nonfinite_f32(Py_ssize_t n, const float* x)
     Py_ssize_t sg_first_nonfinite_f64(Py_ssize_t n, const double* x)
 
 
-cdef inline void activate(sg_activation f, Py_ssize_t n, real* x) noexcept nogil:
+cdef inline void activate(const sg_packed_table* table, sg_activation f, Py_ssize_t n, real* x) noexcept nogil:
     """x[n] := f(x), in place."""
     if real is float:
-        sg_activate_f32(f, n, x)
+        table.activate(&f, n, x)
     else:
         sg_activate_f64(f, n, x)
 
@@ -46,9 +41,9 @@ cdef inline void blend(
         sg_blend_f64(n_hid, z, n, h, h_next)
 
 
-cdef inline Py_ssize_t first_nonfinite(Py_ssize_t n, const real* x) noexcept nogil:
+cdef inline Py_ssize_t first_nonfinite(const sg_packed_table* table, Py_ssize_t n, const real* x) noexcept nogil:
     """Index of the first NaN or infinity in x[n], or -1."""
     if real is float:
-        return sg_first_nonfinite_f32(n, x)
+        return table.first_nonfinite(n, x)
     else:
         return sg_first_nonfinite_f64(n, x)

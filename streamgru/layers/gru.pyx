@@ -28,32 +28,27 @@ cdef void gru_after(const Op* op, const real* state, real* work) noexcept nogil:
     cdef Py_ssize_t n_hid = op.n_out, i
     cdef const real* x = work + op.src          # (n_in,)
     cdef const real* h = state + op.old         # (n_hid,)
-    cdef real* r = work + op.gates              # (3*n_hid,) r | z | n
-    cdef real* z = r + n_hid
-    cdef real* n = z + n_hid
-    cdef real* u = work + op.scratch            # (3*n_hid,) U h + c
-    cdef real* u_n = u + 2 * n_hid
-    cdef real* h_next = work + op.new           # (n_hid,)
-
-    memcpy(r, op.bias, 3 * n_hid * sizeof(real))
+    cdef const real* weight = <const real*>op.weight
+    cdef const real* weight_hh = <const real*>op.weight_hh
+    cdef real* r = work + op.gates              # (n_hid,)
+    cdef real* z = r + op.gate_size             # (n_hid,)
+    cdef real* n = z + op.gate_size             # (n_hid,)
+    cdef real* a = work + op.scratch            # (3*n_hid,) W x + b, rows r | z | n
+    cdef real* u = a + 3 * n_hid                # (3*n_hid,) U h + c
+    memcpy(a, op.bias, 3 * n_hid * sizeof(real))
     memcpy(u, op.bias_hh, 3 * n_hid * sizeof(real))
-    gemv(op.blas, 3 * n_hid, op.n_in, <const real*>op.weight, x, r)
-    gemv(op.blas, 3 * n_hid, n_hid, <const real*>op.weight_hh, h, u)
-
-    for i in range(2 * n_hid):
-        r[i] = r[i] + u[i]
-    if op.clip > 0:
-        clip(op.clip, 2 * n_hid, r)
-    activate(op.gate, 2 * n_hid, r)
+    gemv(op.blas, 3 * n_hid, op.n_in, weight, x, a)
+    gemv(op.blas, 3 * n_hid, n_hid, weight_hh, h, u)
 
     for i in range(n_hid):
-        n[i] = n[i] + r[i] * u_n[i]
-    if op.clip > 0:
-        clip(op.clip, n_hid, n)
-    activate(op.function, n_hid, n)
-
-    blend(n_hid, z, n, h, h_next)
-    memcpy(work + op.dst, h_next, n_hid * sizeof(real))
+        r[i] = a[i] + u[i]
+        z[i] = a[n_hid + i] + u[n_hid + i]
+    _gate(op, op.gate, r)
+    _gate(op, op.gate, z)
+    for i in range(n_hid):
+        n[i] = a[2 * n_hid + i] + r[i] * u[2 * n_hid + i]
+    _gate(op, op.function, n)
+    blend(n_hid, z, n, h, work + op.dst)
 
 
 cdef void gru_before(const Op* op, const real* state, real* work) noexcept nogil:
@@ -62,28 +57,31 @@ cdef void gru_before(const Op* op, const real* state, real* work) noexcept nogil
     cdef const real* h = state + op.old         # (n_hid,)
     cdef const real* weight_hh = <const real*>op.weight_hh
     cdef const real* c = <const real*>op.bias_hh
-    cdef real* r = work + op.gates              # (3*n_hid,) r | z | n
-    cdef real* z = r + n_hid
-    cdef real* n = z + n_hid
-    cdef real* rh = work + op.scratch           # (n_hid,) r * h
-    cdef real* h_next = work + op.new           # (n_hid,)
-
-    memcpy(r, op.bias, 3 * n_hid * sizeof(real))
-    gemv(op.blas, 3 * n_hid, op.n_in, <const real*>op.weight, x, r)
+    cdef real* r = work + op.gates              # (n_hid,)
+    cdef real* z = r + op.gate_size             # (n_hid,)
+    cdef real* n = z + op.gate_size             # (n_hid,)
+    cdef real* a = work + op.scratch            # (3*n_hid,) W x + b + c, rows r | z | n, then all that is added
+    cdef real* rh = a + 3 * n_hid               # (n_hid,) r * h
+    memcpy(a, op.bias, 3 * n_hid * sizeof(real))
+    gemv(op.blas, 3 * n_hid, op.n_in, <const real*>op.weight, x, a)
     for i in range(3 * n_hid):
-        r[i] = r[i] + c[i]
+        a[i] = a[i] + c[i]
 
-    gemv(op.blas, 2 * n_hid, n_hid, weight_hh, h, r)
-    if op.clip > 0:
-        clip(op.clip, 2 * n_hid, r)
-    activate(op.gate, 2 * n_hid, r)
-
+    gemv(op.blas, 2 * n_hid, n_hid, weight_hh, h, a)
+    memcpy(r, a, n_hid * sizeof(real))
+    memcpy(z, a + n_hid, n_hid * sizeof(real))
+    _gate(op, op.gate, r)
+    _gate(op, op.gate, z)
     for i in range(n_hid):
         rh[i] = r[i] * h[i]
+    memcpy(n, a + 2 * n_hid, n_hid * sizeof(real))
     gemv(op.blas, n_hid, n_hid, weight_hh + 2 * n_hid * n_hid, rh, n)
-    if op.clip > 0:
-        clip(op.clip, n_hid, n)
-    activate(op.function, n_hid, n)
+    _gate(op, op.function, n)
+    blend(n_hid, z, n, h, work + op.dst)
 
-    blend(n_hid, z, n, h, h_next)
-    memcpy(work + op.dst, h_next, n_hid * sizeof(real))
+
+cdef inline void _gate(const Op* op, sg_activation function, real* x) noexcept nogil:
+    """x[n_hid] := function(x), after the clip if there is one."""
+    if op.clip > 0:
+        clip(op.clip, op.n_out, x)
+    activate(op.packed, function, op.n_out, x)

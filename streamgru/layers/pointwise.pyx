@@ -1,7 +1,7 @@
 # cython: freethreading_compatible=True
 """The layers that remember nothing: what stands around the GRUs of a network."""
 
-from libc.math cimport exp, expf, sqrt
+from libc.math cimport exp, sqrt
 from libc.string cimport memcpy
 
 from streamgru.kernels.activations cimport activate
@@ -13,7 +13,7 @@ cdef void dense(const Op* op, const real* state, real* work) noexcept nogil:
     cdef real* y = work + op.dst
     memcpy(y, op.bias, op.n_out * sizeof(real))
     gemv(op.blas, op.n_out, op.n_in, <const real*>op.weight, work + op.src, y)
-    activate(op.function, op.n_out, y)
+    activate(op.packed, op.function, op.n_out, y)
 
 
 cdef void embedding(const Op* op, const real* state, real* work) noexcept nogil:
@@ -54,7 +54,7 @@ cdef void layernorm(const Op* op, const real* state, real* work) noexcept nogil:
 cdef void activation(const Op* op, const real* state, real* work) noexcept nogil:
     """y = function(x)."""
     memcpy(work + op.dst, work + op.src, op.n_out * sizeof(real))
-    activate(op.function, op.n_out, work + op.dst)
+    activate(op.packed, op.function, op.n_out, work + op.dst)
 
 
 cdef void softmax(const Op* op, const real* state, real* work) noexcept nogil:
@@ -67,10 +67,13 @@ cdef void softmax(const Op* op, const real* state, real* work) noexcept nogil:
     for i in range(1, op.n_in):
         top = x[i] if x[i] > top else top
     for i in range(op.n_in):
-        if real is float:
-            y[i] = expf(x[i] - top)
-        else:
-            y[i] = exp(x[i] - top)
+        y[i] = x[i] - top
+    if real is float:
+        op.packed.exp_negative(op.n_in, y)
+    else:
+        for i in range(op.n_in):
+            y[i] = exp(y[i])
+    for i in range(op.n_in):
         total += y[i]
     for i in range(op.n_in):
         y[i] = <real>(y[i] / total)

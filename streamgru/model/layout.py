@@ -5,15 +5,18 @@ The result is plain data. ``plan`` turns it into operations; nothing here comput
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from streamgru.errors import SpecError
 from streamgru.model import spec as s
+from streamgru.model.small import Quantised, TensorInfo
 
 ALIGN = 16  # elements; 64 bytes of float32, so that no value shares a cache line with another
 MAX_ELEMENTS = 1 << 24
+Q8, SCALE = ".q8", ".scale"  # the two tensors of a matrix of int8
 RESERVED = ("id", "t", "seq", "label", "error")  # what else a prediction may tell, beside its outputs
 
 
@@ -27,11 +30,12 @@ class Value:
 
 @dataclass(frozen=True)
 class StateEntry:
-    """What one layer remembers: *size* elements at *offset* of the state block."""
+    """What one layer remembers: *size* elements at *offset* of the state, after a step at *new* of the scratch."""
 
     name: str
     offset: int
     size: int
+    new: int
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,11 @@ class Placed:
     layer: s.AnyLayer
     inputs: tuple[Value, ...]
     output: Value
-    tensors: dict[str, np.ndarray]
+    tensors: Mapping[str, np.ndarray | Quantised | TensorInfo]
     state: StateEntry | None = None
-    gates: Value | None = None
-    scratch: Value | None = None
+    gates: Value | None = None  # r, z and n of a GRU, each rounded up to whole panels
+    scratch: Value | None = None  # for products and quantised vectors
+    projected: Value | None = None  # what a GRU has added up before it comes to the state
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,9 @@ def lay_out(program: s.Program, tensors: dict[str, np.ndarray], header: int) -> 
         if tokens and not isinstance(layer, s.Embedding):
             raise SpecError(f"layer {layer.name!r}: a {_kind(layer)} layer takes floats, but {tokens[0]!r} is a token")
         placed = _place(layer, inputs, tensors, layout, vocab.get(names[0], 0))
-        used.update(f"{layer.name}.{key}" for key in placed.tensors)
+        for key, tensor in placed.tensors.items():
+            name = f"{layer.name}.{key}"
+            used.update((name + Q8, name + SCALE) if isinstance(tensor, Quantised) else (name,))
         if max(layout.n_work, layout.n_state) > MAX_ELEMENTS:
             raise SpecError(f"layer {layer.name!r}: the network needs more than {MAX_ELEMENTS} elements of scratch")
         layout.layers.append(placed)
@@ -163,21 +170,34 @@ def _place(
     wanted = 2 if isinstance(layer, (s.Add, s.Mul)) else 1
     if len(inputs) != wanted and not isinstance(layer, s.Concat):
         raise SpecError(f"layer {layer.name!r}: a {_kind(layer)} layer takes {wanted} input(s), got {len(inputs)}")
-    found = {}
+    found: dict[str, np.ndarray | Quantised] = {}
     for key, (shape, required) in tensor_shapes(layer, inputs[0].size, vocab).items():
         name = f"{layer.name}.{key}"
         if name in tensors:
             found[key] = _checked(name, tensors[name], shape)
+        elif name + Q8 in tensors and len(shape) == 2:
+            found[key] = _quantised(name, tensors, shape)
         elif required:
             raise SpecError(f"tensor {name!r}: expected shape {shape}, but the file has none of that name")
     output = _reserve(layout, output_size(layer, tuple(value.size for value in inputs)))
+    n_in = inputs[0].size
+    if isinstance(layer, s.Dense):
+        return Placed(layer, inputs, output, found, scratch=_reserve(layout, _quantised_size(n_in)))
     if not isinstance(layer, s.Gru):
         return Placed(layer, inputs, output, found)
-    entry = StateEntry(layer.name, layout.n_state, layer.n_hid)
+    whole = _aligned(layer.n_hid)
+    entry = StateEntry(layer.name, layout.n_state, layer.n_hid, output.offset)
     layout.state.append(entry)
-    layout.n_state += _aligned(layer.n_hid)
-    gates, scratch = _reserve(layout, 3 * layer.n_hid), _reserve(layout, 3 * layer.n_hid)
-    return Placed(layer, inputs, output, found, entry, gates, scratch)
+    layout.n_state += whole
+    gates, projected = _reserve(layout, 3 * whole), _reserve(layout, 3 * whole)
+    # BLAS wants 6 vectors for its two products, the packed kernels r * h and two quantised vectors
+    scratch = _reserve(layout, max(6 * layer.n_hid, whole + _quantised_size(n_in) + _quantised_size(whole)))
+    return Placed(layer, inputs, output, found, entry, gates, scratch, projected)
+
+
+def _quantised_size(n_cols: int) -> int:
+    """Elements that a quantised vector takes: its scale, then bytes (sg_quantised_floats of packed.h)."""
+    return ALIGN + _aligned(-(-n_cols // 4))
 
 
 def _checked(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -188,6 +208,19 @@ def _checked(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
     if not np.isfinite(tensor).all():
         raise SpecError(f"tensor {name!r}: holds NaN or infinity")
     return tensor
+
+
+def _quantised(name: str, tensors: dict[str, np.ndarray], shape: tuple[int, ...]) -> Quantised:
+    """A matrix of int8 with a scale for each row."""
+    q8, scale = tensors[name + Q8], tensors.get(name + SCALE)
+    if q8.dtype != np.int8 or q8.shape != shape:
+        raise SpecError(f"tensor {name + Q8!r}: expected int8 {shape}, got {q8.dtype} {q8.shape}")
+    if scale is None:
+        raise SpecError(f"tensor {name + SCALE!r}: expected shape {shape[:1]}, but the file has none of that name")
+    scale = _checked(name + SCALE, scale, shape[:1]).astype(np.float32)
+    if not ((scale >= 0) & np.isfinite(scale)).all():
+        raise SpecError(f"tensor {name + SCALE!r}: expected finite numbers of at least 0")
+    return Quantised(q8, scale)
 
 
 def _check_outputs(program: s.Program, n_out: int) -> None:

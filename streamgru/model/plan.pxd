@@ -1,10 +1,9 @@
 """A program compiled to a flat list of operations. Immutable, shared by all threads."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t
 
-from streamgru.kernels.blas cimport sg_blas_table
-from streamgru.layers.op cimport Op
 from streamgru.model.block cimport Block
+from streamgru.model.code cimport Code
 
 
 cdef struct StateHeader:     # opens every state block
@@ -18,16 +17,22 @@ cdef struct Token:
     Py_ssize_t vocab         # it is an integer in [0, vocab)
 
 
+cdef struct Memory:          # what one layer remembers
+    Py_ssize_t old           # state[old]: before the step (size,)
+    Py_ssize_t new           # work[new]: after it (size,)
+    Py_ssize_t size
+
+
 cdef class Plan:
-    cdef Op* ops                     # (n_ops,)
-    cdef Py_ssize_t n_ops
+    cdef Code code
     cdef Token* tokens               # (n_tokens,)
     cdef Py_ssize_t n_tokens
+    cdef Memory* memories            # (n_memories,)
+    cdef Py_ssize_t n_memories
     cdef readonly Py_ssize_t n_in    # elements of x
     cdef readonly Py_ssize_t n_out   # elements of y
     cdef readonly Py_ssize_t n_macs  # multiply-adds of a step, for those who decide on the GIL
     cdef Py_ssize_t n_state          # elements of a state block, with its header
-    cdef Py_ssize_t next_at          # work[next_at]: the state after the step (n_state,)
     cdef Py_ssize_t y_at             # work[y_at]: the output (n_out,)
     cdef readonly Py_ssize_t state_bytes
     cdef readonly Py_ssize_t work_bytes
@@ -37,13 +42,12 @@ cdef class Plan:
     cdef readonly object layout      # streamgru.model.layout.Layout
     cdef readonly dict inputs        # name -> size, in the order of x
     cdef Block initial               # the state that a stream starts from
-    cdef list arrays                 # owns what the operations point to
-    cdef dict defaults               # (size, value) -> the array that stands in for tensors that are not there
-    cdef object blas                 # owns the BLAS table
 
+    # All of these take the state block (n_state,) and the scratch of whoever runs them; `many` and
+    # `steps` so many of them. None of them allocates, locks or calls the system.
     cdef Py_ssize_t load(self, const void* x, void* work) noexcept nogil
     cdef int step(self, void* state, void* work) noexcept nogil
+    cdef Py_ssize_t many(self, Py_ssize_t n, void** states, void** works, uint8_t* failed) noexcept nogil
+    cdef Py_ssize_t steps(self, Py_ssize_t n, const char* x, void* state, void** works, char* y) noexcept nogil
     cdef const void* output(self, const void* work) noexcept nogil
     cdef void start(self, void* state) noexcept nogil
-    cdef int _place(self, Op* op, placed, const sg_blas_table* table) except -1
-    cdef const void* _array(self, layer, array, Py_ssize_t size, double default) except NULL

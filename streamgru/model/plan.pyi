@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamgru.model.layout import Layout
-from streamgru.model.spec import BatchNorm, Program
-
-FUNCTIONS: dict[str, tuple[int, float, float]]
+from streamgru.model.spec import Program
 
 class Plan:
     """Compiled from a :class:`~streamgru.model.spec.Program` and its tensors.
@@ -23,6 +21,8 @@ class Plan:
     tensors : dict of str to ndarray
         Named ``<layer>.<tensor>``. Arrays of the right dtype and layout are used as they are.
     dtype : {"float32", "float64"}
+    kernel : {"packed", "blas"}
+        What multiplies matrices; ``packed`` takes float32 alone.
 
     Raises
     ------
@@ -38,6 +38,7 @@ class Plan:
         program: Program,
         tensors: dict[str, NDArray[Any]],
         dtype: np.dtype[Any] | Literal["float32", "float64"],
+        kernel: Literal["packed", "blas"] = "blas",
     ) -> Self: ...
     @property
     def n_in(self) -> int: ...
@@ -57,12 +58,5 @@ class Plan:
     def layout(self) -> Layout: ...
     @property
     def inputs(self) -> dict[str, int]: ...
-
-def fold_batchnorm(layer: BatchNorm, tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
-    """The scale and the bias, float64 (n_in,), that do what a batch normalisation does at inference.
-
-    Raises
-    ------
-    SpecError
-        If a variance is negative.
-    """
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """The tensors by their names in a native file; those in panels are put together again."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamgru.errors import InputError, ShapeError, UnsupportedError
+from streamgru.kernels import packed
 from streamgru.model.plan import Plan
 from streamgru.model.spec import Spec, checked, from_json, identity, to_json
 from streamgru.stream.pool import Pool
@@ -18,6 +19,8 @@ from streamgru.stream.stream import Stream, restored
 
 DTYPES = ("float32", "float64")
 KERNELS = ("auto", "blas", "packed")
+FAST = ("avx512", "avx2", "neon")  # instruction sets with fused multiply-adds
+Kernel = Literal["packed", "blas"]
 
 
 class Model:
@@ -28,12 +31,14 @@ class Model:
     spec : Spec
         What the network is.
     tensors : mapping of str to ndarray
-        Its weights, named ``<layer>.<tensor>`` (see the layers in ``streamgru.model.spec``). Arrays
-        that already have the right dtype and layout are used where they lie: do not change them.
+        Its weights, named ``<layer>.<tensor>`` (see the layers in ``streamgru.model.spec``). The packed
+        kernels keep a copy of their own; BLAS uses arrays that have the right dtype and layout where they
+        lie: do not change them.
     dtype : {"float32", "float64"}
         What the network is computed in.
     kernel : {"auto", "blas", "packed"}
-        What computes it; ``auto`` is ``blas`` in this version.
+        What multiplies its matrices: kernels of our own, with the same bits on every CPU (float32 alone), or
+        scipy's BLAS. ``auto`` is ``packed`` for float32 where the CPU has fused multiply-adds, else ``blas``.
     blas_threads : int or None
         scipy's BLAS is held to so many threads, for the whole process, from now on; None leaves it alone.
 
@@ -62,22 +67,29 @@ class Model:
             raise UnsupportedError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
         if kernel not in KERNELS:
             raise UnsupportedError(f"kernel: expected one of {', '.join(KERNELS)}, got {kernel!r}")
-        if kernel == "packed":
-            raise UnsupportedError("kernel 'packed' is not part of this version; use kernel='blas'")
+        if kernel == "packed" and _dtype_name(dtype) != "float32":
+            raise UnsupportedError(
+                f"kernel 'packed' computes in float32, not in {_dtype_name(dtype)}; use kernel='blas'"
+            )
         if blas_threads is not None and (not isinstance(blas_threads, int) or blas_threads < 1):
             raise UnsupportedError(f"blas_threads: expected a positive integer or None, got {blas_threads!r}")
         self.spec = spec = checked(spec)
-        self.tensors = {name: np.asarray(tensor) for name, tensor in tensors.items()}
+        arrays = {name: np.asarray(tensor) for name, tensor in tensors.items()}
         self.dtype = np.dtype(_dtype_name(dtype))
-        self.kernel = "blas"
-        self.plan = Plan(spec.main, self.tensors, self.dtype)
-        if blas_threads is not None:
+        self.kernel: Kernel = _chosen(kernel, self.dtype)
+        self.plan = Plan(spec.main, arrays, self.dtype, self.kernel)
+        if blas_threads is not None and self.kernel == "blas":
             from streamgru.kernels import blas  # slow to import; the plan has just done so
 
             blas.limit_threads(blas_threads)
         self._blas_threads = blas_threads
-        self.fingerprint = _fingerprint(spec, self.tensors)
+        self.fingerprint = _fingerprint(spec, arrays)
         self.state_layout = _state_layout(self.plan)
+
+    @property
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """The weights by their names, put together from what the kernels keep, which is the only copy."""
+        return self.plan.tensors()
 
     @property
     def n_in(self) -> int:
@@ -154,16 +166,26 @@ class Model:
         return y
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (to_json(self.spec), self.tensors, self.dtype.name, self.kernel, self._blas_threads)
+        told = (self.dtype.name, self.kernel, self._blas_threads, self.fingerprint)
+        return _unpickled, (to_json(self.spec), self.tensors, *told)
 
     def __repr__(self) -> str:
         return f"<Model {self.n_in} -> {self.n_out}, {self.dtype}, {self.kernel}, {self.fingerprint[:12]}>"
 
 
 def _unpickled(
-    spec: bytes, tensors: dict[str, NDArray[Any]], dtype: str, kernel: str, blas_threads: int | None
+    spec: bytes, tensors: dict[str, NDArray[Any]], dtype: str, kernel: str, blas_threads: int | None, fingerprint: str
 ) -> Model:
-    return Model(from_json(spec), tensors, dtype=dtype, kernel=kernel, blas_threads=blas_threads)
+    model = Model(from_json(spec), tensors, dtype=dtype, kernel=kernel, blas_threads=blas_threads)
+    model.fingerprint = fingerprint  # of the tensors as they came, before they were rounded to the dtype
+    return model
+
+
+def _chosen(kernel: str, dtype: np.dtype[Any]) -> Kernel:
+    """The kernel that ``auto`` stands for; without fused multiply-adds the packed ones must imitate them, slowly."""
+    if kernel == "auto":
+        return "packed" if dtype == np.float32 and packed.isa in FAST else "blas"
+    return "packed" if kernel == "packed" else "blas"
 
 
 def _dtype_name(dtype: Any) -> str:

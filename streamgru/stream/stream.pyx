@@ -4,6 +4,7 @@ cimport numpy as cnp
 from libc.string cimport memcpy
 
 from streamgru.model.block cimport Block
+from streamgru.model.lanes cimport Lanes
 from streamgru.model.plan cimport Plan, StateHeader
 from streamgru.stream.arrays cimport (
     apart, as_numbers, as_rows, as_vector, direct, diverged, output_rows, output_vector, refusal,
@@ -226,54 +227,62 @@ cdef class Stream:
     cdef int _advance(self, cnp.ndarray rows, cnp.ndarray y, dict gates) except -1:
         """Step through rows (n_steps, n_in) into y (n_steps, n_out), all of them or none."""
         cdef Plan plan = self.plan
-        cdef char* state = self.state_block.data
-        cdef char* work = self.work.data
+        cdef Py_ssize_t n_steps = cnp.PyArray_DIM(rows, 0), row = 0, failed = -1
         cdef Py_ssize_t x_bytes = plan.n_in * plan.itemsize, y_bytes = plan.n_out * plan.itemsize
-        cdef Py_ssize_t n_steps = cnp.PyArray_DIM(rows, 0), row = 0, bad = -1
-        cdef const char* x_data = <const char*>cnp.PyArray_DATA(rows)
-        cdef char* y_data = <char*>cnp.PyArray_DATA(y)
-        cdef int failed = 0
+        cdef const char* x = <const char*>cnp.PyArray_DATA(rows)
+        cdef char* out = <char*>cnp.PyArray_DATA(y)
+        cdef Lanes lanes = Lanes(plan, n_steps)
+        cdef char* state = self.state_block.data
         self._take()
         try:
             before = state[:plan.state_bytes]
-            with nogil:
-                for row in range(n_steps):
-                    bad = plan.load(x_data + row * x_bytes, work)
-                    if bad >= 0:
-                        break
-            if bad >= 0:
-                raise refusal(plan, rows, row, bad)
-            if gates is not None:
-                for row in range(n_steps):
-                    failed = plan.load(x_data + row * x_bytes, work) >= 0 or plan.step(state, work) != 0
-                    if failed:
-                        break
-                    memcpy(y_data + row * y_bytes, plan.output(work), y_bytes)
-                    self._note(gates, row)
-            else:
+            self._check(rows)
+            if gates is None:
                 with nogil:
-                    for row in range(n_steps):
-                        # Somebody may have written to X since the check.
-                        failed = plan.load(x_data + row * x_bytes, work) >= 0 or plan.step(state, work) != 0
-                        if failed:
-                            break
-                        memcpy(y_data + row * y_bytes, plan.output(work), y_bytes)
-            if failed:
+                    while row < n_steps and failed < 0:
+                        failed = plan.steps(
+                            min(n_steps - row, lanes.n), x + row * x_bytes, state, lanes.works, out + row * y_bytes,
+                        )
+                        row += lanes.n
+            else:
+                while row < n_steps and failed < 0:
+                    failed = plan.steps(
+                        min(n_steps - row, lanes.n), x + row * x_bytes, state, lanes.works, out + row * y_bytes,
+                    )
+                    self._note(gates, row, min(n_steps - row, lanes.n), lanes)
+                    row += lanes.n
+            if failed >= 0:
                 memcpy(state, <const char*>before, plan.state_bytes)
-                raise diverged(row)
+                raise diverged(row - lanes.n + failed)
         finally:
             sg_give(&self.busy)
         return 0
 
-    cdef int _note(self, dict gates, Py_ssize_t row) except -1:
-        """Copy the gates of the step that has just been made to *row* of a trace."""
+    cdef int _check(self, cnp.ndarray rows) except -1:
+        """Refuse a block of which a row is bad, before any state changes."""
+        cdef Plan plan = self.plan
+        cdef const char* x = <const char*>cnp.PyArray_DATA(rows)
+        cdef Py_ssize_t row, bad = -1
+        with nogil:
+            for row in range(cnp.PyArray_DIM(rows, 0)):
+                bad = plan.load(x + row * plan.n_in * plan.itemsize, self.work.data)
+                if bad >= 0:
+                    break
+        if bad >= 0:
+            raise refusal(plan, rows, row, bad)
+        return 0
+
+    cdef int _note(self, dict gates, Py_ssize_t row, Py_ssize_t n, Lanes lanes) except -1:
+        """Copy the gates of the steps that the lanes have just made to *row* and on of a trace."""
+        cdef Py_ssize_t i
         for placed in self.plan.layout.layers:
-            if placed.gates is not None:
-                traced = gates[placed.layer.name]
-                traced.r[row], traced.z[row], traced.n[row] = _array(
-                    self.plan, self.work.data, placed.gates
-                ).reshape(3, -1)
-                traced.h[row] = self._view(placed.state)
+            if placed.gates is None:
+                continue
+            traced, n_hid = gates[placed.layer.name], placed.layer.n_hid
+            for i in range(n):
+                r, z, c = _array(self.plan, <char*>lanes.works[i], placed.gates).reshape(3, -1)[:, :n_hid]
+                traced.r[row + i], traced.z[row + i], traced.n[row + i] = r, z, c
+                traced.h[row + i] = _array(self.plan, <char*>lanes.works[i], placed.output)
         return 0
 
     cdef cnp.ndarray _view(self, entry):

@@ -33,7 +33,8 @@ for lib in ThreadpoolController().lib_controllers:
     lib.set_num_threads(2)
 rng = numpy.random.default_rng(0)
 for _ in range(2):
-    Model(spec_of(Gru(name="gru", n_hid=4)), gru_tensors(rng, "gru", 3, 4), blas_threads=json.loads(sys.argv[1]))
+    spec, tensors = spec_of(Gru(name="gru", n_hid=4)), gru_tensors(rng, "gru", 3, 4)
+    Model(spec, tensors, kernel="blas", blas_threads=json.loads(sys.argv[1]))
 print(json.dumps(threads()))
 """
 

@@ -5,7 +5,7 @@ import pytest
 
 from streamgru.model.spec import Gru
 from streamgru.stream.model import Model
-from tests.networks import DTYPES, FUNCTIONS, VARIANTS, gru_tensors, of_layer, spec_of, uniform
+from tests.networks import DTYPES, FUNCTIONS, KERNELS, VARIANTS, gru_tensors, of_layer, spec_of, uniform
 from tests.oracle.gru_numpy import gru
 
 RTOL = {"float32": 1e-6, "float64": 1e-12}  # of the largest state, at least of 1
@@ -20,10 +20,12 @@ def worst(expected, got):
 def compare(rng, n_in, n_hid, dtype, bound=None, bias=True, gain=1.0, **options):
     tensors = gru_tensors(rng, "gru", n_in, n_hid, bound, h0=options.get("initial") == "learned", bias=bias)
     x = uniform(rng, N_STEPS, n_in, bound=gain)
-    model = Model(spec_of(Gru(name="gru", n_hid=n_hid, **options), n_in=n_in), tensors, dtype=dtype)
+    spec = spec_of(Gru(name="gru", n_hid=n_hid, **options), n_in=n_in)
     options.pop("initial", None)
     expected = gru(x, **of_layer(tensors, "gru"), **options)
-    assert worst(expected, model.stream().run(x)) < RTOL[dtype]
+    for kernel in KERNELS[dtype]:
+        got = Model(spec, tensors, dtype=dtype, kernel=kernel).stream().run(x)
+        assert worst(expected, got) < RTOL[dtype], kernel
     return expected
 
 

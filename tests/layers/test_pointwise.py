@@ -5,7 +5,7 @@ import pytest
 
 from streamgru.model import spec as s
 from streamgru.stream.model import Model
-from tests.networks import DTYPES, FUNCTIONS, spec_of, uniform
+from tests.networks import DTYPES, FUNCTIONS, KERNELS, spec_of, uniform
 from tests.oracle import layers_numpy as oracle
 
 RTOL = {"float32": 1e-6, "float64": 1e-12}
@@ -15,10 +15,11 @@ SIZES = (1, 3, 17, 256)
 def check(expected, x, dtype, *layers, inputs=None, **tensors):
     """The last of *layers* answers *expected* to x, within RTOL of the largest number in it."""
     tensors = {f"layer.{key}": value for key, value in tensors.items()}
-    model = Model(spec_of(*layers, n_in=len(x), inputs=inputs), tensors, dtype=dtype)
-    got = model.stream().step(x)
-    assert got.dtype == dtype and got.shape == np.shape(expected)
-    np.testing.assert_allclose(got, expected, rtol=0, atol=RTOL[dtype] * max(1.0, np.abs(expected).max()))
+    for kernel in KERNELS[dtype]:
+        model = Model(spec_of(*layers, n_in=len(x), inputs=inputs), tensors, dtype=dtype, kernel=kernel)
+        got = model.stream().step(x)
+        assert got.dtype == dtype and got.shape == np.shape(expected)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=RTOL[dtype] * max(1.0, np.abs(expected).max()))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

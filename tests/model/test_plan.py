@@ -5,7 +5,8 @@ import pytest
 
 from streamgru.errors import SpecError
 from streamgru.model import spec as s
-from streamgru.model.plan import FUNCTIONS, Plan, fold_batchnorm
+from streamgru.model.compile import FUNCTIONS, fold_batchnorm
+from streamgru.model.plan import Plan
 from tests.networks import gru_tensors, uniform
 
 
@@ -20,7 +21,7 @@ def test_sizes(rng):
     assert (plan.n_in, plan.n_out, plan.itemsize, plan.dtype) == (3, 2, 8, np.float64)
     assert plan.n_macs == 15 * 3 + 15 * 5 + 2 * 5
     assert plan.state_bytes == plan.layout.n_state * 8
-    assert plan.work_bytes == (plan.layout.n_work + plan.layout.n_state) * 8
+    assert plan.work_bytes == plan.layout.n_work * 8
     assert plan.inputs == {"x": 3}
 
 

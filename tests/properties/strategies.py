@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from streamgru.model.spec import Activation, Concat, Dense, Gru
 from streamgru.stream.model import Model
-from tests.networks import DTYPES, FUNCTIONS, VARIANTS, gru_tensors, spec_of, uniform
+from tests.networks import DTYPES, FUNCTIONS, KERNELS, VARIANTS, gru_tensors, spec_of, uniform
 
 BOUND = 0.25  # of the weights: no unbounded activation runs away within N_STEPS
 N_STEPS = 20
@@ -40,7 +40,8 @@ def models(draw):
         layers.append(Dense(name="head", n_out=2, function=draw(st.sampled_from(FUNCTIONS))))
         tensors["head.weight"] = uniform(rng, 2, size, bound=BOUND)
         layers.append(Activation(name="last", function="tanh"))
-    return Model(spec_of(*layers, n_in=n_in), tensors, dtype=draw(st.sampled_from(DTYPES)))
+    dtype = draw(st.sampled_from(DTYPES))
+    return Model(spec_of(*layers, n_in=n_in), tensors, dtype=dtype, kernel=draw(st.sampled_from(KERNELS[dtype])))
 
 
 @st.composite

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from streamgru.errors import NonFiniteError, ShapeError, SpecError, UnsupportedError
+from streamgru.kernels import packed
 from streamgru.model.spec import Dense, Gru, Input, Output, sequential
-from streamgru.stream.model import Model
+from streamgru.stream.model import FAST, Model
 from tests.networks import DTYPES, bits, gru_model, gru_tensors, of_layer, spec_of, uniform
 from tests.oracle.gru_numpy import gru
 
@@ -21,9 +22,10 @@ def tensors(rng):
 
 def test_what_a_model_tells_about_itself(rng):
     model = gru_model(rng, labels=("a", "b", "c", "d", "e"))
-    assert (model.n_in, model.n_out, model.kernel, model.dtype) == (3, 5, "blas", np.float32)
+    kernel = "packed" if packed.isa in FAST else "blas"
+    assert (model.n_in, model.n_out, model.kernel, model.dtype) == (3, 5, kernel, np.float32)
     assert model.labels == ("a", "b", "c", "d", "e") and gru_model(rng).labels is None
-    assert repr(model) == f"<Model 3 -> 5, float32, blas, {model.fingerprint[:12]}>"
+    assert repr(model) == f"<Model 3 -> 5, float32, {kernel}, {model.fingerprint[:12]}>"
 
 
 def test_labels_belong_to_one_output(tensors):
@@ -48,7 +50,7 @@ def test_dtypes(dtype, tensors):
         ({"dtype": "nonsense"}, "dtype: expected one of"),
         ({"dtype": None}, "dtype: expected one of"),
         ({"kernel": "gpu"}, "kernel: expected one of auto, blas, packed, got 'gpu'"),
-        ({"kernel": "packed"}, "not part of this version"),
+        ({"kernel": "packed", "dtype": "float64"}, "kernel 'packed' computes in float32, not in float64"),
         ({"blas_threads": 0}, "blas_threads: expected a positive integer or None, got 0"),
         ({"blas_threads": "many"}, "blas_threads: expected"),
         ({"blas_threads": 1.5}, "blas_threads: expected"),
@@ -148,7 +150,7 @@ def test_pickle_keeps_everything(tensors):
     model = Model(SPEC, tensors, dtype="float64", blas_threads=None)
     other = pickle.loads(pickle.dumps(model))  # noqa: S301
     assert (other.fingerprint, other.spec, other.dtype) == (model.fingerprint, model.spec, model.dtype)
-    assert other.__reduce__()[1][2:] == ("float64", "blas", None)
+    assert other.__reduce__()[1][2:] == ("float64", "blas", None, model.fingerprint)
     assert bits(other.stream().step([1, 2, 3])) == bits(model.stream().step([1, 2, 3]))
 
 

@@ -1,0 +1,37 @@
+/* Which kernels this CPU can run, the best first. */
+#include <string.h>
+
+#include "packed.h"
+
+extern const sg_packed_table sg_packed_avx512, sg_packed_avx2, sg_packed_sse2, sg_packed_neon, sg_packed_c;
+
+const sg_packed_table *sg_packed_at(int i)
+{
+    const sg_packed_table *found[5] = {0};
+    int n = 0;
+#if defined(__x86_64__) && defined(__GNUC__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
+        found[n++] = &sg_packed_avx512;
+    /* every CPU with AVX2 has F16C; gcc cannot ask for it before version 11 */
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        found[n++] = &sg_packed_avx2;
+    found[n++] = &sg_packed_sse2;
+#elif defined(__aarch64__) && defined(__GNUC__)
+    found[n++] = &sg_packed_neon;
+#endif
+    found[n++] = &sg_packed_c;
+    return i >= 0 && i < n ? found[i] : 0;
+}
+
+const sg_packed_table *sg_packed_best(void) { return sg_packed_at(0); }
+
+const sg_packed_table *sg_packed_named(const char *isa)
+{
+    const sg_packed_table *table;
+    for (int i = 0; (table = sg_packed_at(i)); i++)
+        if (strcmp(table->isa, isa) == 0)
+            return table;
+    return 0;
+}

@@ -1,0 +1,147 @@
+/* One timestep of a GRU for one stream or many; the equations stand in streamgru/layers/gru.pyx.
+ *
+ * Included once per type of weights, after its products; NAME(f) is set there. A panel of 16 hidden
+ * units is carried from its products through its gates to its new state before the next one is begun, so
+ * that the weights are the only thing that memory has to bring.
+ */
+
+/* Panels n_panels at a time, from *panel on, as long as there are so many. */
+#define SG_PANELS(count, n_panels, panel) for (; (panel) + (count) <= (n_panels); (panel) += (count))
+
+SG_INLINE void NAME(after_panels)(
+    const int count, const sg_gru *g, ptrdiff_t panel, const float *x, const float *projected, const float *h,
+    const float *qh, float *h_next, float *gates)
+{
+    vf sums[2 * 4 * NV]; /* (count, 4, NV): n, r, z, c */
+    SG_UNROLL for (int p = 0; p < count; p++)
+        start_sums(g, panel + p, projected, sums + p * 4 * NV);
+    if (!projected)
+        NAME(one)(count, 3, &g->input, panel, x, sums, 4 * NV);
+    NAME(one)(count, 3, &g->recurrent, panel, qh, sums + NV, 4 * NV);
+    SG_UNROLL for (int p = 0; p < count; p++)
+        finish_after(g, panel + p, sums + p * 4 * NV, h, h_next, gates);
+}
+
+static void NAME(after_one)(const sg_gru *g, const float *x, const float *projected, const float *h, const float *qh,
+                            float *h_next, float *gates)
+{
+    ptrdiff_t panel = 0;
+    SG_PANELS(2, g->n_panels, panel)
+        NAME(after_panels)(2, g, panel, x, projected, h, qh, h_next, gates);
+    SG_PANELS(1, g->n_panels, panel)
+        NAME(after_panels)(1, g, panel, x, projected, h, qh, h_next, gates);
+}
+
+SG_INLINE void NAME(before_panels)(
+    const int count, const sg_gru *g, ptrdiff_t panel, const float *x, const float *projected, const float *h,
+    const float *qh, float *rh, float *gates)
+{
+    vf sums[2 * 4 * NV]; /* (count, 4, NV): n, r, z, and nothing */
+    SG_UNROLL for (int p = 0; p < count; p++)
+        start_sums(g, panel + p, projected, sums + p * 4 * NV);
+    if (!projected)
+        NAME(one)(count, 3, &g->input, panel, x, sums, 4 * NV);
+    NAME(one)(count, 2, &g->recurrent, panel, qh, sums + NV, 4 * NV);
+    SG_UNROLL for (int p = 0; p < count; p++)
+        finish_reset(g, panel + p, sums + p * 4 * NV, h, rh, gates);
+}
+
+SG_INLINE void NAME(candidate_panels)(
+    const int count, const sg_gru *g, ptrdiff_t panel, const float *rh, const float *h, float *h_next, float *gates)
+{
+    vf sums[4 * NV]; /* (count, NV): n */
+    SG_UNROLL for (int p = 0; p < count; p++)
+        SG_UNROLL for (int v = 0; v < NV; v++)
+            sums[p * NV + v] = v_load(gate_of(g, gates, 2, panel + p) + v * VW);
+    NAME(one)(count, 1, &g->reset, panel, rh, sums, NV);
+    SG_UNROLL for (int p = 0; p < count; p++)
+        finish_before(g, panel + p, sums + p * NV, h, h_next, gates);
+}
+
+static void NAME(before_one)(const sg_gru *g, const float *x, const float *projected, const float *h, const float *qh,
+                             float *h_next, float *gates, float *rh, float *room)
+{
+    ptrdiff_t panel = 0;
+    SG_PANELS(2, g->n_panels, panel)
+        NAME(before_panels)(2, g, panel, x, projected, h, qh, rh, gates);
+    SG_PANELS(1, g->n_panels, panel)
+        NAME(before_panels)(1, g, panel, x, projected, h, qh, rh, gates);
+    const float *qrh = NAME(prepared)(g->n_hid, rh, room);
+    panel = 0;
+    SG_PANELS(4, g->n_panels, panel)
+        NAME(candidate_panels)(4, g, panel, qrh, h, h_next, gates);
+    SG_PANELS(1, g->n_panels, panel)
+        NAME(candidate_panels)(1, g, panel, qrh, h, h_next, gates);
+}
+
+static void NAME(gru_one)(const sg_gru *g, const sg_gru_rows *rows, ptrdiff_t i)
+{
+    const float *projected = rows->projected.base ? row(rows->projected, i) : 0, *h = row(rows->h, i);
+    float *rh = row(rows->scratch, i), *room = rh + g->n_panels * SG_PANEL;
+    const float *qh = NAME(prepared)(g->n_hid, h, room);
+    float *room_x = room + sg_quantised_floats(g->n_hid);
+    const float *x = projected ? 0 : NAME(prepared)(g->input.n_cols, row(rows->x, i), room_x);
+    if (g->before)
+        NAME(before_one)(g, x, projected, h, qh, row(rows->h_next, i), row(rows->gates, i), rh, room);
+    else
+        NAME(after_one)(g, x, projected, h, qh, row(rows->h_next, i), row(rows->gates, i));
+}
+
+/* n <= SG_LANES streams */
+static void NAME(gru_many)(const sg_gru *g, ptrdiff_t n, sg_gru_rows rows)
+{
+    SG_ALIGNED float sums[SG_LANES * 4 * SG_PANEL]; /* (n, 4, 16): n, r, z, c */
+    const ptrdiff_t apart = 4 * SG_PANEL;
+    const sg_rows rh = rows.scratch, room = behind(rh, g->n_panels * SG_PANEL);
+    const sg_rows room_x = behind(room, sg_quantised_floats(g->n_hid));
+    const sg_rows qh = NAME(prepared_rows)(n, g->n_hid, rows.h, room);
+    sg_rows x = rows.x;
+    if (!rows.projected.base)
+        x = NAME(prepared_rows)(n, g->input.n_cols, x, room_x);
+    for (ptrdiff_t panel = 0; panel < g->n_panels; panel++) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            start_row(g, panel, rows.projected, i, sums + i * apart);
+        if (!rows.projected.base)
+            NAME(many)(3, &g->input, panel, n, x, sums, apart);
+        if (g->before)
+            NAME(many)(2, &g->recurrent, panel, n, qh, sums + SG_PANEL, apart);
+        else
+            NAME(many)(3, &g->recurrent, panel, n, qh, sums + SG_PANEL, apart);
+        for (ptrdiff_t i = 0; i < n; i++) {
+            vf sum[4 * NV];
+            load_sums(4, sums + i * apart, sum);
+            if (g->before)
+                finish_reset(g, panel, sum, row(rows.h, i), row(rh, i), row(rows.gates, i));
+            else
+                finish_after(g, panel, sum, row(rows.h, i), row(rows.h_next, i), row(rows.gates, i));
+        }
+    }
+    if (!g->before)
+        return;
+    const sg_rows qrh = NAME(prepared_rows)(n, g->n_hid, rh, room);
+    for (ptrdiff_t panel = 0; panel < g->n_panels; panel++) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            memcpy(sums + i * SG_PANEL, gate_of(g, row(rows.gates, i), 2, panel), SG_PANEL * sizeof(float));
+        NAME(many)(1, &g->reset, panel, n, qrh, sums, SG_PANEL);
+        for (ptrdiff_t i = 0; i < n; i++) {
+            vf sum[NV];
+            load_sums(1, sums + i * SG_PANEL, sum);
+            finish_before(g, panel, sum, row(rows.h, i), row(rows.h_next, i), row(rows.gates, i));
+        }
+    }
+}
+
+/* n <= SG_LANES rows of x: what a step adds up before it comes to the state. */
+static void NAME(project_many)(const sg_gru *g, ptrdiff_t n, sg_rows x, sg_rows scratch, sg_rows projected)
+{
+    SG_ALIGNED float sums[SG_LANES * 4 * SG_PANEL];
+    const sg_rows room = behind(scratch, g->n_panels * SG_PANEL + sg_quantised_floats(g->n_hid));
+    x = NAME(prepared_rows)(n, g->input.n_cols, x, room);
+    for (ptrdiff_t panel = 0; panel < g->n_panels; panel++) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            memcpy(sums + i * 4 * SG_PANEL, g->bias + panel * 4 * SG_PANEL, 3 * SG_PANEL * sizeof(float));
+        NAME(many)(3, &g->input, panel, n, x, sums, 4 * SG_PANEL);
+        for (ptrdiff_t i = 0; i < n; i++)
+            memcpy(row(projected, i) + panel * 3 * SG_PANEL, sums + i * 4 * SG_PANEL, 3 * SG_PANEL * sizeof(float));
+    }
+}

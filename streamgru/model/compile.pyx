@@ -1,0 +1,235 @@
+# cython: freethreading_compatible=True
+"""From placed layers to operations: for every kind of layer, the function that fills its own."""
+
+
+from libc.stdint cimport int32_t
+
+from streamgru.kernels.activations cimport (
+    SG_HARD_SIGMOID, SG_LINEAR, SG_RELU, SG_SIGMOID, SG_TANH, sg_activation,
+)
+from streamgru.kernels.packed cimport sg_dense, sg_gru, sg_matrix
+from streamgru.layers cimport gru, packed, pointwise
+from streamgru.layers.op cimport OneF32, OneF64, Op
+from streamgru.model.code cimport Code
+
+import numpy as np
+
+from streamgru.errors import SpecError
+from streamgru.kernels import panels
+from streamgru.model import matrices
+from streamgru.model import spec as s
+from streamgru.model.small import Quantised
+
+FUNCTIONS = {
+    "linear": (SG_LINEAR, 0.0, 0.0),
+    "sigmoid": (SG_SIGMOID, 0.0, 0.0),
+    "tanh": (SG_TANH, 0.0, 0.0),
+    "relu": (SG_RELU, 0.0, 0.0),
+    "hard_sigmoid": (SG_HARD_SIGMOID, 0.2, 0.5),         # Keras 1 and 2, Theano, ONNX by default
+    "hard_sigmoid_keras3": (SG_HARD_SIGMOID, 1.0 / 6.0, 0.5),  # Keras 3, PyTorch's Hardsigmoid
+}
+
+
+def compiled(layout, dtype, bint use_packed):
+    """The operations of a layout, as a Code.
+
+    Raises
+    ------
+    SpecError
+        If a tensor does not fit *dtype*.
+    """
+    code = Code(sum(max(1, len(placed.inputs)) for placed in layout.layers), dtype, use_packed)
+    for placed in layout.layers:
+        FILL[type(placed.layer)](code, placed)
+    return code
+
+
+def fold_batchnorm(layer, dict tensors):
+    """The scale and the bias, float64 (n_in,), that do what a batch normalisation does at inference.
+
+    Raises
+    ------
+    SpecError
+        If a variance is negative.
+    """
+    mean, var = tensors["mean"].astype(np.float64), tensors["var"].astype(np.float64)
+    if (var < 0).any():
+        raise SpecError(f"tensor '{layer.name}.var': expected variances, got negative numbers")
+    weight = tensors.get("weight", np.ones_like(mean)) / np.sqrt(var + layer.eps)
+    return {"weight": weight, "bias": tensors.get("bias", np.zeros_like(mean)) - mean * weight}
+
+
+def _gru(Code code, placed):
+    cdef Op* op = code.add(placed)
+    cdef Py_ssize_t n_hid = op.n_out
+    layer, tensors = placed.layer, placed.tensors
+    op.remembers = True
+    op.old, op.gates, op.projected = placed.state.offset, placed.gates.offset, placed.projected.offset
+    op.gate_size = placed.gates.size // 3
+    op.gate, op.function, op.clip = _function(layer.gate), _function(layer.candidate), layer.clip or 0.0
+    if "h0" in tensors:
+        code.array(placed, "h0", tensors["h0"], 0, 0)
+        code.initial[layer.name] = code.stored[f"{layer.name}.h0"]
+    op.bias = code.array(placed, "bias_ih", tensors.get("bias_ih"), 3 * n_hid, 0)
+    op.bias_hh = code.array(placed, "bias_hh", tensors.get("bias_hh"), 3 * n_hid, 0)
+    if code.use_packed:
+        op.layer = _packed_gru(code, placed, op)
+        op.many, op.steps = packed.gru_many, packed.gru_steps
+        return
+    op.weight = code.array(placed, "weight_ih", _plain(tensors["weight_ih"]), 0, 0)
+    op.weight_hh = code.array(placed, "weight_hh", _plain(tensors["weight_hh"]), 0, 0)
+    if layer.variant == "after":
+        op.one = pick(code, gru.gru_after[float], gru.gru_after[double])
+    else:
+        op.one = pick(code, gru.gru_before[float], gru.gru_before[double])
+
+
+cdef const void* _packed_gru(Code code, placed, const Op* op) except NULL:
+    """Rows r | z | n of the tensors in the order of the kernels (see simd/packed.h)."""
+    cdef sg_gru* g = <sg_gru*>code.room(sizeof(sg_gru))
+    cdef Py_ssize_t n_hid = op.n_out
+    layer, tensors = placed.layer, placed.tensors
+    kind = matrices.kind_of([tensors["weight_ih"], tensors["weight_hh"]])
+    zeros = np.zeros(3 * n_hid, np.float32)
+    b_r, b_z, b_n = np.split(code.stored.get(f"{layer.name}.bias_ih", zeros), 3)
+    c_r, c_z, c_n = np.split(code.stored.get(f"{layer.name}.bias_hh", zeros), 3)
+    g.n_hid, g.n_panels, g.weights = n_hid, panels.n_panels(n_hid), kind
+    g.before = layer.variant == "before"
+    g.gate, g.candidate, g.clip = op.gate, op.function, <float>op.clip
+    _matrix(code, &g.input, placed, "weight_ih", kind, (2, 0, 1), 3)
+    if g.before:
+        _matrix(code, &g.recurrent, placed, "weight_hh", kind, (0, 1), 3)
+        _matrix(code, &g.reset, placed, "weight_hh", kind, (2,), 3)
+        b_n, c_n = b_n + c_n, zeros[:n_hid]
+    else:
+        _matrix(code, &g.recurrent, placed, "weight_hh", kind, (0, 1, 2), 3)
+    bias = panels.pack_rows([b_n, b_r + c_r, b_z + c_z, c_n], np.float32)
+    g.bias = <const float*>code.keep(bias)
+    return g
+
+
+cdef int _matrix(Code code, sg_matrix* m, placed, str key, int kind, tuple order, int n_gates) except -1:
+    """Put some row blocks of a weight into panels; they are then the only copy of it."""
+    name = f"{placed.layer.name}.{key}"
+    weight = placed.tensors[key]
+    if not isinstance(weight, Quantised):
+        with np.errstate(over="ignore"):
+            fits = np.isfinite(weight.astype(np.float32)).all()
+        if not fits:
+            raise SpecError(f"layer {placed.layer.name!r}: a tensor holds a value that is too large for float32")
+    matrix = matrices.matrix(weight, kind, order, n_gates)
+    code.stored[name] = code.stored.get(name, ()) + (matrix,)
+    m.data, m.n_cols = code.keep(matrix.data), matrix.n_cols
+    m.scale = <const float*>code.keep(matrix.scale)
+    m.offset = <const int32_t*>code.keep(matrix.offset)
+    return 0
+
+
+def _dense(Code code, placed):
+    cdef Op* op = code.add(placed)
+    cdef sg_dense* d
+    op.function = _function(placed.layer.function)
+    op.bias = code.array(placed, "bias", placed.tensors.get("bias"), op.n_out, 0)
+    if not code.use_packed:
+        op.weight = code.array(placed, "weight", _plain(placed.tensors["weight"]), 0, 0)
+        op.one = pick(code, pointwise.dense[float], pointwise.dense[double])
+        return
+    d = <sg_dense*>code.room(sizeof(sg_dense))
+    d.n_panels, d.weights = panels.n_panels(op.n_out), matrices.kind_of([placed.tensors["weight"]])
+    d.function = op.function
+    _matrix(code, &d.matrix, placed, "weight", d.weights, (0,), 1)
+    bias = code.stored.get(f"{placed.layer.name}.bias", np.zeros(op.n_out, np.float32))
+    bias = panels.pack_rows([bias], np.float32)
+    d.bias = <const float*>code.keep(bias)
+    op.layer, op.many = d, packed.dense_many
+
+
+def _embedding(Code code, placed):
+    cdef Op* op = code.add(placed)
+    op.weight = code.array(placed, "weight", _plain(placed.tensors["weight"]), 0, 0)
+    op.one = pick(code, pointwise.embedding[float], pointwise.embedding[double])
+
+
+def _scale(Code code, placed):
+    cdef Op* op = code.add(placed)
+    for key, tensor in placed.tensors.items():
+        code.array(placed, key, tensor, 0, 0)
+    tensors = fold_batchnorm(placed.layer, placed.tensors) if isinstance(placed.layer, s.BatchNorm) else placed.tensors
+    op.weight = code.array(placed, "", tensors.get("weight"), op.n_out, 1)
+    op.bias = code.array(placed, "", tensors.get("bias"), op.n_out, 0)
+    op.one = pick(code, pointwise.scale[float], pointwise.scale[double])
+
+
+def _layernorm(Code code, placed):
+    cdef Op* op = code.add(placed)
+    op.eps = placed.layer.eps
+    op.weight = code.array(placed, "weight", placed.tensors.get("weight"), op.n_out, 1)
+    op.bias = code.array(placed, "bias", placed.tensors.get("bias"), op.n_out, 0)
+    op.one = pick(code, pointwise.layernorm[float], pointwise.layernorm[double])
+
+
+def _activation(Code code, placed):
+    cdef Op* op = code.add(placed)
+    op.function = _function(placed.layer.function)
+    op.one = pick(code, pointwise.activation[float], pointwise.activation[double])
+
+
+def _softmax(Code code, placed):
+    code.add(placed).one = pick(code, pointwise.softmax[float], pointwise.softmax[double])
+
+
+def _normalize(Code code, placed):
+    cdef Op* op = code.add(placed)
+    op.eps = placed.layer.eps
+    if placed.layer.to == "length":
+        op.one = pick(code, pointwise.normalize_length[float], pointwise.normalize_length[double])
+    else:
+        op.one = pick(code, pointwise.normalize_sum[float], pointwise.normalize_sum[double])
+
+
+def _add(Code code, placed):
+    code.add(placed).one = pick(code, pointwise.add[float], pointwise.add[double])
+
+
+def _mul(Code code, placed):
+    code.add(placed).one = pick(code, pointwise.mul[float], pointwise.mul[double])
+
+
+def _slice(Code code, placed):
+    cdef Op* op = code.add(placed)
+    op.src += placed.layer.start
+    op.one = pick(code, pointwise.copy[float], pointwise.copy[double])
+
+
+def _concat(Code code, placed):
+    """One copy per input."""
+    cdef Py_ssize_t n_out = 0
+    cdef Op* op
+    for value in placed.inputs:
+        op = code.add(placed)
+        op.one = pick(code, pointwise.copy[float], pointwise.copy[double])
+        op.src, op.n_in, op.n_out = value.offset, value.size, value.size
+        op.dst = placed.output.offset + n_out
+        n_out += value.size
+
+
+FILL = {
+    s.Gru: _gru, s.Dense: _dense, s.Embedding: _embedding, s.Scale: _scale, s.BatchNorm: _scale,
+    s.LayerNorm: _layernorm, s.Activation: _activation, s.Softmax: _softmax, s.Normalize: _normalize,
+    s.Concat: _concat, s.Slice: _slice, s.Add: _add, s.Mul: _mul,
+}
+
+
+def _plain(weight):
+    """A weight as an array of floats."""
+    return weight.widened() if isinstance(weight, Quantised) else weight
+
+
+cdef inline void* pick(Code code, OneF32 f32, OneF64 f64) noexcept:
+    return <void*>f32 if code.single else <void*>f64
+
+
+cdef sg_activation _function(str name):
+    cdef sg_activation function
+    function.kind, function.alpha, function.beta = FUNCTIONS[name]
+    return function
