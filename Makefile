@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 # The extensions are built again when any of these has changed.
-SOURCES := setup.py pyproject.toml $(shell find streamgru -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -path '*/simd/*.c')
+SOURCES := setup.py pyproject.toml $(shell find streamgru -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -path '*/simd/*.c' -o -name workers.c)
 
 # Their stubs are held against what they really offer.
 STUBTEST := --concise --ignore-disjoint-bases --ignore-positional-only --ignore-unused-allowlist \
@@ -18,15 +18,15 @@ COMPILED := $(shell find streamgru -name '*.pyi' | sed 's,\.pyi$$,,; s,/,.,g')
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo      watch the built-in model follow recorded sensor data"
-	@echo "make test      build, and run the tests"
-	@echo "make lint      ruff, cython-lint, mypy, and the stubs against the extensions"
-	@echo "make docs      build the documentation in docs/_build/html"
-	@echo "make bench     time one step, beside others"
-	@echo "make check     lint, test and docs: what a change must pass"
-	@echo "make matrix    wheel, tests and demo on Python 3.11, 3.12 and 3.13"
+	@echo "make demo        watch the built-in model follow recorded sensor data"
+	@echo "make test        build, and run the tests"
+	@echo "make lint        ruff, cython-lint, mypy, and the stubs against the extensions"
+	@echo "make docs        build the documentation in docs/_build/html"
+	@echo "make bench       time one step, beside others"
+	@echo "make check       lint, test and docs: what a change must pass"
+	@echo "make matrix      wheel, tests and demo on Python 3.11, 3.12 and 3.13"
 	@echo "make exhaustive  sigmoid, tanh and exp over all floats: a quarter of an hour"
-	@echo "make pictures  draw the pictures of the documentation again"
+	@echo "make pictures    draw the pictures of the documentation again"
 
 demo: $(VENV)/.package
 	$(BIN)/streamgru demo $(ARGS)
@@ -63,7 +63,7 @@ pictures: $(VENV)/.docs
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info
-	find streamgru \( -name '*.so' -o -name '*.c' -o -name _blas_int.pxi \) ! -path '*/simd/*' | xargs rm -f
+	find streamgru \( -name '*.so' -o -name '*.c' -o -name _blas_int.pxi \) ! -path '*/simd/*' ! -name workers.c | xargs rm -f
 
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

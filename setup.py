@@ -29,12 +29,21 @@ MODULES = [
     "model.compile",
     "model.lanes",
     "model.plan",
+    "model.run",
     "stream.arrays",
+    "stream.batch",
+    "stream.bound",
+    "stream.embed",
+    "stream.running",
+    "stream.slots",
     "stream.stream",
     "stream.pool",
 ]
-# The packed kernels, once for every instruction set.
-C_SOURCES = {"kernels.packed": sorted(str(source) for source in (KERNELS / "simd").glob("*.c"))}
+# Plain C beside the Cython: the packed kernels, once for every instruction set, and the threads of a pool.
+C_SOURCES = {
+    "kernels.packed": sorted(str(source) for source in (KERNELS / "simd").glob("*.c")),
+    "stream.batch": ["streamgru/stream/workers.c"],
+}
 
 
 def write_blas_int() -> None:
@@ -51,7 +60,7 @@ def extension(module: str) -> Extension:
     return Extension(
         f"streamgru.{module}",
         [f"streamgru/{module.replace('.', '/')}.pyx", *C_SOURCES.get(module, [])],
-        include_dirs=[numpy.get_include(), str(KERNELS)],
+        include_dirs=[numpy.get_include(), str(KERNELS), "streamgru/stream"],
         depends=[str(header) for header in KERNELS.rglob("*.h")],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_25_API_VERSION")],
         extra_compile_args=FLAGS,

@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[1]
 STUBS = sorted(ROOT.glob("streamgru/*/*.pyi"))
 MODULES = [".".join(stub.relative_to(ROOT).with_suffix("").parts) for stub in STUBS]
 # nothing in them to call
-INTERNAL = {"streamgru.layers.gru", "streamgru.layers.packed", "streamgru.layers.pointwise", "streamgru.stream.arrays"}
+INTERNAL = {
+    "streamgru.layers.gru", "streamgru.layers.packed", "streamgru.layers.pointwise", "streamgru.model.run",
+    "streamgru.stream.arrays", "streamgru.stream.running",
+}  # fmt: skip
 
 
 def documented(node):

@@ -20,13 +20,13 @@ cdef class Lanes:
 
     def __cinit__(self, Plan plan, Py_ssize_t most, Py_ssize_t n_bytes=96 * 1024, Py_ssize_t least=8):
         cdef Py_ssize_t i
-        self.n = max(1, min(most, max(least, n_bytes // plan.work_bytes)))
-        self.block = Block(self.n * plan.work_bytes)
+        self.n = max(1, min(most, max(least, n_bytes // plan.program.work_bytes)))
+        self.block = Block(self.n * plan.program.work_bytes)
         self.works = <void**>PyMem_Malloc(self.n * sizeof(void*))
         if self.works == NULL:
             raise MemoryError("no memory for the scratch")
         for i in range(self.n):
-            self.works[i] = self.block.data + i * plan.work_bytes
+            self.works[i] = self.block.data + i * plan.program.work_bytes
 
     def __dealloc__(self):
         PyMem_Free(self.works)

@@ -41,17 +41,22 @@ class Plan:
         kernel: Literal["packed", "blas"] = "blas",
     ) -> Self: ...
     @property
-    def n_in(self) -> int: ...
+    def n_in(self) -> int:
+        """Elements of x."""
     @property
-    def n_out(self) -> int: ...
+    def n_out(self) -> int:
+        """Elements of y."""
     @property
     def n_macs(self) -> int: ...
     @property
-    def state_bytes(self) -> int: ...
+    def state_bytes(self) -> int:
+        """Bytes of a state block."""
     @property
-    def work_bytes(self) -> int: ...
+    def work_bytes(self) -> int:
+        """Bytes of the scratch of one stream."""
     @property
-    def itemsize(self) -> int: ...
+    def itemsize(self) -> int:
+        """Bytes of a number."""
     @property
     def dtype(self) -> np.dtype[Any]: ...
     @property

@@ -15,8 +15,8 @@ from streamgru.adapters.contract import Batch, Item, Outcome
 from streamgru.errors import PoolFull, RecordError
 from streamgru.pipeline.emit import make_emit
 from streamgru.pipeline.rows import clock, flag, located, own_id, predictions_of, segments, stream_id
+from streamgru.stream.ids import Handle
 from streamgru.stream.model import Model
-from streamgru.stream.pool import Handle
 
 OnError = Literal["fail", "skip", "report"]
 

@@ -15,6 +15,10 @@ cdef cnp.ndarray as_vector(Plan plan, object x)
 # *out* if it fits, a new array if it is None; raises ShapeError.
 cdef cnp.ndarray output_rows(Plan plan, object out, Py_ssize_t n_rows)
 cdef cnp.ndarray output_vector(Plan plan, object out)
+# *values* as an array (n_rows,) of *dtype*, for which they must be safe; raises ShapeError.
+cdef cnp.ndarray column(str name, object values, object dtype, Py_ssize_t n_rows)
+# Raises ShapeError unless *marks* is None or a writable array of uint8 (n_rows,).
+cdef int check_marks(str name, object marks, Py_ssize_t n_rows) except -1
 # *rows*, copied if writing to *y* would change them.
 cdef cnp.ndarray apart(cnp.ndarray rows, cnp.ndarray y)
 # The error that tells why element *index* of *row* was refused.

@@ -46,8 +46,8 @@ cdef object as_numbers(Plan plan, object x, str what, bint strict):
 
 cdef cnp.ndarray as_rows(Plan plan, object x, bint strict):
     array = as_numbers(plan, x, "X", strict)
-    if array.ndim != 2 or array.shape[1] != plan.n_in:
-        raise ShapeError(f"X: expected shape (n, {plan.n_in}), got {array.shape}")
+    if array.ndim != 2 or array.shape[1] != plan.program.n_in:
+        raise ShapeError(f"X: expected shape (n, {plan.program.n_in}), got {array.shape}")
     return array
 
 
@@ -55,13 +55,13 @@ cdef cnp.ndarray as_vector(Plan plan, object x):
     if isinstance(x, dict):
         x = _named(plan, x)
     array = as_numbers(plan, x, "x", True)
-    if array.ndim != 1 or array.shape[0] != plan.n_in:
-        raise ShapeError(f"x: expected shape ({plan.n_in},), got {array.shape}")
+    if array.ndim != 1 or array.shape[0] != plan.program.n_in:
+        raise ShapeError(f"x: expected shape ({plan.program.n_in},), got {array.shape}")
     return array
 
 
 cdef cnp.ndarray output_vector(Plan plan, object out):
-    cdef cnp.npy_intp n_out = plan.n_out
+    cdef cnp.npy_intp n_out = plan.program.n_out
     if out is None:
         return cnp.PyArray_EMPTY(1, &n_out, plan.typenum, 0)
     if direct(plan, out, 1, 0, n_out) == NULL or not cnp.PyArray_ISWRITEABLE(out):
@@ -70,12 +70,13 @@ cdef cnp.ndarray output_vector(Plan plan, object out):
 
 
 cdef cnp.ndarray output_rows(Plan plan, object out, Py_ssize_t n_rows):
-    cdef cnp.npy_intp[2] shape = [n_rows, plan.n_out]
+    cdef cnp.npy_intp n_out = plan.program.n_out
+    cdef cnp.npy_intp[2] shape = [n_rows, n_out]
     if out is None:
         return cnp.PyArray_EMPTY(2, shape, plan.typenum, 0)
-    if direct(plan, out, 2, n_rows, plan.n_out) == NULL or not cnp.PyArray_ISWRITEABLE(out):
+    if direct(plan, out, 2, n_rows, n_out) == NULL or not cnp.PyArray_ISWRITEABLE(out):
         raise ShapeError(
-            f"out: expected a writable, contiguous {plan.dtype} array ({n_rows}, {plan.n_out}), got {_describe(out)}"
+            f"out: expected a writable, contiguous {plan.dtype} array ({n_rows}, {n_out}), got {_describe(out)}"
         )
     return out
 
@@ -123,3 +124,21 @@ cdef object diverged(Py_ssize_t row):
         f"row {row}: the new state or the output would not be finite (input or weights are too large); "
         "the state is unchanged"
     )
+
+
+cdef cnp.ndarray column(str name, object values, object dtype, Py_ssize_t n_rows):
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{name}: expected {n_rows} numbers, got {error}") from None
+    if array.shape != (n_rows,) or not (n_rows == 0 or np.can_cast(array.dtype, dtype, "safe")):
+        raise ShapeError(f"{name}: expected {np.dtype(dtype)} ({n_rows},), got {array.dtype} {array.shape}")
+    return np.require(array, dtype, ["C", "A"])
+
+
+cdef int check_marks(str name, object marks, Py_ssize_t n_rows) except -1:
+    if marks is not None and not (
+        isinstance(marks, np.ndarray) and marks.dtype == np.uint8 and marks.shape == (n_rows,) and marks.flags.carray
+    ):
+        raise ShapeError(f"{name}: expected a writable, contiguous uint8 array ({n_rows},)")
+    return 0

@@ -111,9 +111,12 @@ class Model:
         """Start a stream: one hidden state, one owner."""
         return Stream(self)
 
-    def pool(self, capacity: int = 1024) -> Pool:
-        """Make a pool of at most *capacity* streams; ValueError unless 1 <= capacity < 2**31."""
-        return Pool(self, capacity)
+    def pool(self, capacity: int = 1024, *, threads: int = 1) -> Pool:
+        """Make a pool of at most *capacity* streams, whose large batches *threads* threads share.
+
+        ValueError unless 1 <= capacity < 2**31 and 1 <= threads <= 1024.
+        """
+        return Pool(self, capacity, threads)
 
     def restore(self, blob: bytes, *, carry: bool = False) -> Stream:
         """Go on from a snapshot, bit for bit as if never stopped.

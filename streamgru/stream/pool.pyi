@@ -1,14 +1,13 @@
 """Many hidden states of one model, stepped together."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Self, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamgru.stream.ids import Ended, Handle, Id
 from streamgru.stream.model import Model
-
-_Id: TypeAlias = str | bytes | int
 
 class Pool:
     """Many streams of one model. Made by :meth:`Model.pool <streamgru.Model.pool>`.
@@ -18,6 +17,9 @@ class Pool:
     model : Model
     capacity : int
         The most streams that can be open at once. Memory is taken as they are opened.
+    threads : int
+        Threads that share a large batch, the caller's own included. The others start with the first such
+        batch and sleep between batches; the bits do not depend on them.
 
     Notes
     -----
@@ -25,14 +27,19 @@ class Pool:
     names its slot and how often the slot was used. A handle of a closed stream is refused, also
     after its slot has gone to another one.
 
-    Thread-safety: one caller at a time; a second one gets :class:`~streamgru.errors.StreamBusy`.
+    Thread-safety: one caller at a time; a second one gets :class:`~streamgru.errors.StreamBusy`. The child
+    of a fork has a copy that goes on by itself.
     """
-    def __new__(cls, model: Model, capacity: int) -> Self: ...
+    def __new__(cls, model: Model, capacity: int, threads: int = 1) -> Self: ...
     @property
     def model(self) -> Model: ...
     @property
-    def capacity(self) -> int: ...
-    def open(self, id: _Id, snapshot: bytes | None = None, *, carry: bool = False) -> Handle:
+    def capacity(self) -> int:
+        """The most streams that can be open at once."""
+    @property
+    def threads(self) -> int:
+        """Threads that share a large batch."""
+    def open(self, id: Id, snapshot: bytes | None = None, *, carry: bool = False) -> Handle:
         """Start a stream and return its handle.
 
         Parameters
@@ -61,7 +68,7 @@ class Pool:
         StreamBusy
             If another thread is using the pool.
         """
-    def close(self, stream: _Id | Handle) -> None:
+    def close(self, stream: Id | Handle) -> None:
         """End a stream, given its id or its handle; its slot is free for another one.
 
         Raises
@@ -71,18 +78,58 @@ class Pool:
         StreamBusy
             If another thread is using the pool.
         """
-    def handle(self, id: _Id) -> Handle:
+    def handle(self, id: Id) -> Handle:
         """The handle of the open stream *id*; UnknownStream if there is none."""
-    def reset(self, stream: _Id | Handle) -> None:
+    def reset(self, stream: Id | Handle) -> None:
         """Set a stream, given its id or its handle, back to its start; errors as :meth:`close`."""
-    def snapshot(self, stream: _Id | Handle) -> bytes:
+    def snapshot(self, stream: Id | Handle) -> bytes:
         """The whole state of a stream, given its id or its handle, as bytes; errors as :meth:`close`.
 
         A stream takes it as well as a pool does: see :meth:`Stream.snapshot <streamgru.Stream.snapshot>`.
         """
+    def snapshots(self, streams: Iterable[Id | Handle] | None = None) -> dict[Id, bytes]:
+        """The whole states of some streams, or of all that are open: a dict from their ids to bytes.
+
+        Parameters
+        ----------
+        streams : iterable of ids or handles, optional
+
+        Raises
+        ------
+        UnknownStream, StreamBusy
+            As :meth:`close`.
+        """
+    def restore(self, snapshots: Mapping[Id, bytes], *, carry: bool = False) -> None:
+        """Open many streams, each where its snapshot left it; all of them or, on an error, none.
+
+        Parameters
+        ----------
+        snapshots : dict of id to bytes
+            As :meth:`snapshots` gives it.
+        carry : bool
+            As of :meth:`Model.restore <streamgru.Model.restore>`.
+
+        Raises
+        ------
+        ValueError, ShapeError, PoolFull, SnapshotError, StreamBusy
+            As :meth:`open`.
+        """
+    def expire(self, idle_s: float) -> list[Ended]:
+        """End the streams for which nothing was opened or stepped for longer than *idle_s* seconds.
+
+        Returns
+        -------
+        list of Ended
+            Each with the id, the last snapshot, and for how long the stream was idle.
+
+        Raises
+        ------
+        StreamBusy
+            If another thread is using the pool.
+        """
     def step(
         self,
-        ids: Sequence[_Id | Handle] | NDArray[Any],
+        ids: Sequence[Id | Handle] | NDArray[Any],
         X: ArrayLike,
         out: NDArray[np.floating[Any]] | None = None,
         status: NDArray[np.uint8] | None = None,
@@ -114,7 +161,7 @@ class Pool:
         Raises
         ------
         UnknownStream, ShapeError, NonFiniteError, TokenError
-            Naming the first bad row, before any state changes.
+            Naming the first bad row; every state is then what it was before the call.
         StreamBusy
             If another thread is using the pool.
 
@@ -125,8 +172,5 @@ class Pool:
     def __len__(self) -> int:
         """Streams that are open."""
     def __contains__(self, id: object, /) -> bool: ...
-    def __iter__(self) -> Iterator[_Id]:
+    def __iter__(self) -> Iterator[Id]:
         """The ids of the streams that are open."""
-
-class Handle(int):
-    """The slot of an open stream and how often it was used; made by :meth:`Pool.open`."""

@@ -1,32 +1,25 @@
 """Many hidden states of one model, stepped together."""
 
 cimport numpy as cnp
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from streamgru.model.block cimport Block
-from streamgru.model.plan cimport Plan, StateHeader
-from streamgru.stream.arrays cimport apart, as_rows, diverged, output_rows, refusal
+from streamgru.model cimport run
+from streamgru.model.run cimport Program
+from streamgru.stream.arrays cimport apart, as_rows, check_marks, column, diverged, output_rows, refusal
+from streamgru.stream.batch cimport BAD_INPUT, STEPPED, UNKNOWN, Rows
 from streamgru.stream.busy cimport sg_give, sg_take
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from streamgru.errors import PoolFull, ShapeError, StreamBusy, UnknownStream
+from streamgru.errors import ShapeError, StreamBusy, UnknownStream
+from streamgru.stream.ids import Ended, Handle, Ids, is_handle, shown
 from streamgru.stream.snapshot import pack, unpack
 
 cnp.import_array()
-
-cdef enum:
-    SLOTS = 256  # states in one block of the slab
-
-cdef enum:  # what becomes of a row
-    STEPPED = 0
-    UNKNOWN = 1
-    BAD_INPUT = 2
-    DIVERGED = 3
 
 
 cdef class Pool:
@@ -37,6 +30,9 @@ cdef class Pool:
     model : Model
     capacity : int
         The most streams that can be open at once. Memory is taken as they are opened.
+    threads : int
+        Threads that share a large batch, the caller's own included. The others start with the first such
+        batch and sleep between batches; the bits do not depend on them.
 
     Notes
     -----
@@ -44,28 +40,32 @@ cdef class Pool:
     names its slot and how often the slot was used. A handle of a closed stream is refused, also
     after its slot has gone to another one.
 
-    Thread-safety: one caller at a time; a second one gets :class:`~streamgru.errors.StreamBusy`.
+    Thread-safety: one caller at a time; a second one gets :class:`~streamgru.errors.StreamBusy`. The child
+    of a fork has a copy that goes on by itself.
     """
 
-    def __cinit__(self, model, Py_ssize_t capacity):
-        cdef Py_ssize_t n_blocks = (capacity + SLOTS - 1) // SLOTS
+    def __cinit__(self, model, Py_ssize_t capacity, Py_ssize_t threads=1):
         if not 1 <= capacity < 1 << 31:
             raise ValueError(f"capacity: expected an integer from 1 to 2**31 - 1, got {capacity}")
-        self.model, self.capacity = model, capacity
+        if not 1 <= threads <= 1024:
+            raise ValueError(f"threads: expected an integer from 1 to 1024, got {threads}")
+        self.model = model
         self.plan = model.plan
         if self.plan is None:
             raise TypeError(f"expected a Model, got {type(model).__name__}")
-        self.work = Block(self.plan.work_bytes)
-        self.blocks, self.free = [], []
-        self.texts, self.raws, self.numbers, self.names = {}, {}, {}, {}
-        self.slabs = <char**>PyMem_Calloc(n_blocks, sizeof(char*))
-        self.generations = <uint32_t*>PyMem_Calloc(capacity, sizeof(uint32_t))
-        if self.slabs == NULL or self.generations == NULL:
-            raise MemoryError(f"no memory for a pool of {capacity} streams")
+        self.slots = Slots(self.plan, capacity)
+        self.crew = Crew(self.plan, threads)
+        self.ids = Ids()
 
-    def __dealloc__(self):
-        PyMem_Free(self.slabs)
-        PyMem_Free(self.generations)
+    @property
+    def capacity(self):
+        """The most streams that can be open at once."""
+        return self.slots.capacity
+
+    @property
+    def threads(self):
+        """Threads that share a large batch."""
+        return self.crew.n_threads
 
     def open(self, id, snapshot=None, *, carry=False):
         """Start a stream and return its handle.
@@ -96,26 +96,10 @@ cdef class Pool:
         StreamBusy
             If another thread is using the pool.
         """
-        cdef Py_ssize_t slot
         block = None if snapshot is None else unpack(self.model, snapshot, carry)
-        table, key = self._key(id)
         self._take()
         try:
-            if key in table:
-                raise ValueError(f"stream {id!r} is open already")
-            if not self.free and self.n_slots == self.capacity:
-                raise PoolFull(f"all {self.capacity} streams of the pool are open; close one, or make a larger pool")
-            if not self.free:
-                self._grow()
-            slot = self.free.pop()
-            self.generations[slot] += 1
-            if block is None:
-                self.plan.start(self._state(slot))
-            else:
-                memcpy(self._state(slot), <const char*><bytes>block, self.plan.state_bytes)
-            self.names[slot] = id
-            table[key] = handle = Handle((<uint64_t>self.generations[slot] << 32) | <uint64_t>slot)
-            return handle
+            return self._open(id, block)
         finally:
             sg_give(&self.busy)
 
@@ -129,29 +113,24 @@ cdef class Pool:
         StreamBusy
             If another thread is using the pool.
         """
-        cdef Py_ssize_t slot
         self._take()
         try:
-            slot = self._find(stream)
-            table, key = self._key(self.names.pop(slot))
-            del table[key]
-            self.generations[slot] += 1
-            self.free.append(slot)
+            self._close(self._find(stream))
         finally:
             sg_give(&self.busy)
 
     def handle(self, id):
         """The handle of the open stream *id*; UnknownStream if there is none."""
-        table, key = self._key(id)
-        if key not in table:
+        handle = self.ids.get(id)
+        if handle is None:
             raise UnknownStream(f"no stream {id!r} is open; open it with pool.open({id!r})")
-        return table[key]
+        return handle
 
     def reset(self, stream):
         """Set a stream, given its id or its handle, back to its start; errors as :meth:`close`."""
         self._take()
         try:
-            self.plan.start(self._state(self._find(stream)))
+            run.start(&self.plan.program, self.slots.state(self._find(stream)))
         finally:
             sg_give(&self.busy)
 
@@ -162,9 +141,86 @@ cdef class Pool:
         """
         self._take()
         try:
-            return pack(self.model, self._state(self._find(stream))[:self.plan.state_bytes])
+            return self._pack(self._find(stream))
         finally:
             sg_give(&self.busy)
+
+    def snapshots(self, streams=None):
+        """The whole states of some streams, or of all that are open: a dict from their ids to bytes.
+
+        Parameters
+        ----------
+        streams : iterable of ids or handles, optional
+
+        Raises
+        ------
+        UnknownStream, StreamBusy
+            As :meth:`close`.
+        """
+        cdef Py_ssize_t slot
+        self._take()
+        try:
+            if streams is None:
+                slots = [slot for slot in range(self.slots.n_used) if self.slots.names[slot] is not None]
+            else:
+                slots = [self._find(stream) for stream in streams]
+            return {self.slots.names[slot]: self._pack(slot) for slot in slots}
+        finally:
+            sg_give(&self.busy)
+
+    def restore(self, snapshots, *, carry=False):
+        """Open many streams, each where its snapshot left it; all of them or, on an error, none.
+
+        Parameters
+        ----------
+        snapshots : dict of id to bytes
+            As :meth:`snapshots` gives it.
+        carry : bool
+            As of :meth:`Model.restore <streamgru.Model.restore>`.
+
+        Raises
+        ------
+        ValueError, ShapeError, PoolFull, SnapshotError, StreamBusy
+            As :meth:`open`.
+        """
+        blocks = {id: unpack(self.model, blob, carry) for id, blob in snapshots.items()}
+        opened = []
+        self._take()
+        try:
+            for id, block in blocks.items():
+                opened.append(self._open(id, block))
+        except BaseException:
+            for handle in opened:
+                self._close(self._find(handle))
+            raise
+        finally:
+            sg_give(&self.busy)
+
+    def expire(self, idle_s):
+        """End the streams for which nothing was opened or stepped for longer than *idle_s* seconds.
+
+        Returns
+        -------
+        list of Ended
+            Each with the id, the last snapshot, and for how long the stream was idle.
+
+        Raises
+        ------
+        StreamBusy
+            If another thread is using the pool.
+        """
+        cdef double now_s = time.monotonic(), longest_s = idle_s
+        cdef Py_ssize_t slot
+        ended = []
+        self._take()
+        try:
+            for slot in range(self.slots.n_used):
+                if self.slots.names[slot] is not None and now_s - self.slots.used_s[slot] > longest_s:
+                    ended.append(Ended(self.slots.names[slot], self._pack(slot), now_s - self.slots.used_s[slot]))
+                    self._close(slot)
+        finally:
+            sg_give(&self.busy)
+        return ended
 
     def step(self, ids, X, out=None, status=None, t=None, seq=None):
         """Advance many streams, each by one timestep for each of its rows.
@@ -192,7 +248,7 @@ cdef class Pool:
         Raises
         ------
         UnknownStream, ShapeError, NonFiniteError, TokenError
-            Naming the first bad row, before any state changes.
+            Naming the first bad row; every state is then what it was before the call.
         StreamBusy
             If another thread is using the pool.
 
@@ -200,111 +256,107 @@ cdef class Pool:
         -----
         The GIL is released once, for the whole batch.
         """
-        cdef Plan plan = self.plan
-        cdef cnp.ndarray rows = as_rows(plan, X, status is None)
-        cdef Py_ssize_t n_rows = cnp.PyArray_DIM(rows, 0), row, x_bytes = plan.n_in * plan.itemsize
+        cdef const Program* program = &self.plan.program
+        cdef bint strict = status is None
+        cdef cnp.ndarray rows = as_rows(self.plan, X, strict)
+        cdef Py_ssize_t n_rows = cnp.PyArray_DIM(rows, 0), row, x_bytes = program.n_in * program.itemsize
         cdef cnp.ndarray handles = self._handles(ids, n_rows)
-        cdef cnp.ndarray y = output_rows(plan, out, n_rows)
-        cdef cnp.ndarray times = None if t is None else _clock("t", t, np.float64, n_rows)
-        cdef cnp.ndarray seqs = None if seq is None else _clock("seq", seq, np.int64, n_rows)
+        cdef cnp.ndarray y = output_rows(self.plan, out, n_rows)
+        cdef cnp.ndarray times = None if t is None else column("t", t, np.float64, n_rows)
+        cdef cnp.ndarray seqs = None if seq is None else column("seq", seq, np.int64, n_rows)
         # Arrays of our own: what is decided with the GIL released must not be somebody else's to change.
-        cdef cnp.ndarray slots = np.empty(n_rows, np.intp)
+        cdef cnp.ndarray places = np.empty((4, n_rows + 2), np.intp)  # states, slots, order, starts of rounds
         cdef cnp.ndarray marks = np.empty(n_rows, np.uint8)
-        cdef const char* x_data
+        cdef cnp.ndarray before = np.empty(n_rows * program.state_bytes if strict else 0, np.uint8)
         cdef const uint64_t* handle = <const uint64_t*>cnp.PyArray_DATA(handles)   # (n_rows,)
-        cdef Py_ssize_t* slot = <Py_ssize_t*>cnp.PyArray_DATA(slots)               # (n_rows,) or -1
-        cdef uint8_t* mark = <uint8_t*>cnp.PyArray_DATA(marks)                     # (n_rows,)
-        cdef Py_ssize_t bad
-        _check_status(status, n_rows)
+        cdef Py_ssize_t* slot                                                      # (n_rows,) or -1
+        cdef Py_ssize_t* starts
+        cdef Py_ssize_t failed = -1
+        cdef double now_s = time.monotonic()
+        cdef Rows batch
+        check_marks("status", status, n_rows)
         rows = apart(rows, y)
-        x_data = <const char*>cnp.PyArray_DATA(rows)
+        batch.program, batch.n_rows = program, n_rows
+        batch.x, batch.y = <const char*>cnp.PyArray_DATA(rows), <char*>cnp.PyArray_DATA(y)
+        batch.states = <char**>cnp.PyArray_GETPTR2(places, 0, 0)
+        batch.slots = slot = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 1, 0)
+        batch.order = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 2, 0)
+        starts = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 3, 0)
+        batch.marks = <uint8_t*>cnp.PyArray_DATA(marks)
+        batch.t = NULL if times is None else <const double*>cnp.PyArray_DATA(times)
+        batch.seq = NULL if seqs is None else <const int64_t*>cnp.PyArray_DATA(seqs)
+        batch.before = <char*>cnp.PyArray_DATA(before) if strict else NULL
         self._take()
         try:
             with nogil:
                 for row in range(n_rows):
-                    slot[row] = self._slot(handle[row])
+                    slot[row] = self.slots.find(handle[row])
+                    batch.marks[row] = STEPPED
                     if slot[row] < 0:
-                        mark[row] = UNKNOWN
-                    elif plan.load(x_data + row * x_bytes, self.work.data) >= 0:
-                        mark[row] = BAD_INPUT
-                    else:
-                        mark[row] = STEPPED
-            if status is None and marks.any():
-                row = marks.argmax()
-                if mark[row] == UNKNOWN:
-                    raise UnknownStream(f"row {row}: no stream {_shown(ids[row])} is open")
-                bad = plan.load(x_data + row * x_bytes, self.work.data)
-                raise refusal(plan, rows, row, bad)
-            self._step_rows(rows, slots, y, marks, times, seqs, status is None)
+                        batch.marks[row] = UNKNOWN
+                        continue
+                    batch.states[row] = self.slots.state(slot[row])
+                    if run.check(program, batch.x + row * x_bytes) >= 0:
+                        batch.marks[row] = BAD_INPUT
+            if strict and marks.any():
+                raise self._refused(ids, rows, marks.argmax(), marks)
+            with nogil:
+                failed = self.crew.step(&batch, self.slots.seen, starts)
+                for row in range(n_rows):
+                    if slot[row] >= 0:
+                        self.slots.used_s[slot[row]] = now_s
         finally:
             sg_give(&self.busy)
-        if status is not None:
+        if failed >= 0:
+            raise self._refused(ids, rows, failed, marks)
+        if not strict:
             status[:] = marks
+            y[marks != STEPPED] = np.nan
         return y
 
     def __len__(self):
         """Streams that are open."""
-        return len(self.names)
+        return len(self.slots.names) - len(self.slots.free)
 
     def __contains__(self, id):
-        table, key = self._key(id)
-        return key in table
+        return self.ids.get(id) is not None
 
     def __iter__(self):
         """The ids of the streams that are open."""
-        return iter(list(self.names.values()))
+        return iter([name for name in self.slots.names if name is not None])
 
     def __repr__(self):
         return f"<Pool of {self.model!r}, {len(self)} of {self.capacity} streams>"
 
-    cdef int _step_rows(
-        self, cnp.ndarray rows, cnp.ndarray slots, cnp.ndarray y, cnp.ndarray marks,
-        cnp.ndarray times, cnp.ndarray seqs, bint strict,
-    ) except -1:
-        """Step every row whose mark is STEPPED; where *strict*, a row that fails undoes them all."""
-        cdef Plan plan = self.plan
-        cdef Py_ssize_t n_rows = cnp.PyArray_DIM(rows, 0), row, last = -1
-        cdef Py_ssize_t x_bytes = plan.n_in * plan.itemsize, y_bytes = plan.n_out * plan.itemsize
-        cdef const char* x_data = <const char*>cnp.PyArray_DATA(rows)
-        cdef char* y_data = <char*>cnp.PyArray_DATA(y)
-        cdef const Py_ssize_t* slot = <const Py_ssize_t*>cnp.PyArray_DATA(slots)
-        cdef uint8_t* mark = <uint8_t*>cnp.PyArray_DATA(marks)
-        cdef const double* t = NULL       # (n_rows,)
-        cdef const int64_t* seq = NULL    # (n_rows,)
-        cdef Block before = Block(n_rows * plan.state_bytes if strict else 0)
-        cdef char* state
-        cdef int failed = 0
-        if times is not None:
-            t = <const double*>cnp.PyArray_DATA(times)
-        if seqs is not None:
-            seq = <const int64_t*>cnp.PyArray_DATA(seqs)
-        with nogil:
-            for row in range(n_rows):
-                if mark[row] != STEPPED:
-                    continue
-                state = self._state(slot[row])
-                if strict:
-                    memcpy(before.data + row * plan.state_bytes, state, plan.state_bytes)
-                # Somebody may have written to X since the check.
-                failed = plan.load(x_data + row * x_bytes, self.work.data) >= 0 or plan.step(state, self.work.data) != 0
-                if failed and strict:
-                    break
-                if failed:
-                    mark[row] = DIVERGED
-                    continue
-                memcpy(y_data + row * y_bytes, plan.output(self.work.data), y_bytes)
-                if t != NULL:
-                    (<StateHeader*>state).t = t[row]
-                if seq != NULL:
-                    (<StateHeader*>state).seq = seq[row]
-            if failed and strict:
-                for last in range(row - 1, -1, -1):
-                    memcpy(self._state(slot[last]), before.data + last * plan.state_bytes, plan.state_bytes)
-        if failed and strict:
-            raise diverged(row)
-        if marks.any():
-            y[marks != STEPPED] = np.nan
+    def _refused(self, ids, rows, row, marks):
+        """The error that tells why a row was not stepped."""
+        cdef const char* x = <const char*>cnp.PyArray_DATA(<cnp.ndarray>rows)
+        if marks[row] == UNKNOWN:
+            return UnknownStream(f"row {row}: no stream {shown(ids[row])} is open")
+        if marks[row] == BAD_INPUT:
+            x += <Py_ssize_t>row * self.plan.program.n_in * self.plan.program.itemsize
+            return refusal(self.plan, rows, row, run.check(&self.plan.program, x))
+        return diverged(row)
+
+    cdef object _open(self, id, block):
+        if self.ids.get(id) is not None:
+            raise ValueError(f"stream {id!r} is open already")
+        slot = self.slots.take(id, time.monotonic())
+        if block is None:
+            run.start(&self.plan.program, self.slots.state(slot))
+        else:
+            memcpy(self.slots.state(slot), <const char*><bytes>block, self.plan.program.state_bytes)
+        handle = Handle(self.slots.handle(slot))
+        self.ids.add(id, handle)
+        return handle
+
+    cdef int _close(self, Py_ssize_t slot) except -1:
+        self.ids.remove(self.slots.names[slot])
+        self.slots.give(slot)
         return 0
+
+    cdef bytes _pack(self, Py_ssize_t slot):
+        return pack(self.model, self.slots.state(slot)[:self.plan.program.state_bytes])
 
     cdef cnp.ndarray _handles(self, ids, Py_ssize_t n_rows):
         """Ids and handles as an array of handles; 0, which no stream has, for an unknown id."""
@@ -315,83 +367,18 @@ cdef class Pool:
         else:
             handles = np.empty(len(ids), np.uint64)
             for row, id in enumerate(ids):
-                if isinstance(id, _HANDLES):
-                    handles[row] = id
-                else:
-                    table, key = self._key(id)
-                    handles[row] = table.get(key, 0)
+                handles[row] = id if is_handle(id) else self.ids.get(id) or 0
         if handles.ndim != 1 or handles.shape[0] != n_rows:
             raise ShapeError(f"ids: expected one for each of {n_rows} rows of X, got shape {handles.shape}")
         return handles
 
     cdef Py_ssize_t _find(self, stream) except -1:
-        cdef Py_ssize_t slot = self._slot(stream if isinstance(stream, _HANDLES) else self.handle(stream))
+        cdef Py_ssize_t slot = self.slots.find(stream if is_handle(stream) else self.handle(stream))
         if slot < 0:
-            raise UnknownStream(f"no stream {_shown(stream)} is open")
+            raise UnknownStream(f"no stream {shown(stream)} is open")
         return slot
-
-    cdef tuple _key(self, id):
-        """The table for ids of this type, and the key in it."""
-        if isinstance(id, str):
-            return self.texts, id
-        if isinstance(id, bytes):
-            return self.raws, id
-        if isinstance(id, (int, np.integer)) and not isinstance(id, (bool, *_HANDLES)):
-            return self.numbers, str(int(id))
-        raise ShapeError(f"id: expected str, bytes or int, got {type(id).__name__}")
-
-    cdef int _grow(self) except -1:
-        """Take one more slot into use, with a new block of the slab where the last is full."""
-        if self.n_slots % SLOTS == 0:
-            block = Block(min(SLOTS, self.capacity - self.n_slots) * self.plan.state_bytes)
-            self.blocks.append(block)
-            self.slabs[self.n_slots // SLOTS] = (<Block>block).data
-        self.free.append(self.n_slots)
-        self.n_slots += 1
-        return 0
 
     cdef int _take(self) except -1:
         if not sg_take(&self.busy):
             raise StreamBusy("another thread is using this pool; a pool has one caller at a time")
         return 0
-
-    cdef char* _state(self, Py_ssize_t slot) noexcept nogil:
-        return self.slabs[slot // SLOTS] + (slot % SLOTS) * self.plan.state_bytes
-
-    cdef Py_ssize_t _slot(self, uint64_t handle) noexcept nogil:
-        """The slot of a handle, or -1 if its stream is not open (any more)."""
-        cdef Py_ssize_t slot = <uint32_t>handle
-        if slot >= self.n_slots or handle >> 32 != self.generations[slot] or not self.generations[slot] & 1:
-            return -1
-        return slot
-
-
-class Handle(int):
-    """The slot of an open stream and how often it was used; made by :meth:`Pool.open`."""
-
-    __slots__ = ()
-
-
-_HANDLES = (Handle, np.uint64)  # an element of an array of handles is one too
-
-
-def _check_status(status, n_rows):
-    if status is not None and not (
-        isinstance(status, np.ndarray) and status.dtype == np.uint8
-        and status.shape == (n_rows,) and status.flags.carray
-    ):
-        raise ShapeError(f"status: expected a writable, contiguous uint8 array ({n_rows},)")
-
-
-cdef cnp.ndarray _clock(str name, values, dtype, Py_ssize_t n_rows):
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ShapeError(f"{name}: expected {n_rows} numbers, got {error}") from None
-    if array.shape != (n_rows,) or not (n_rows == 0 or np.can_cast(array.dtype, dtype, "safe")):
-        raise ShapeError(f"{name}: expected {np.dtype(dtype)} ({n_rows},), got {array.dtype} {array.shape}")
-    return np.require(array, dtype, ["C", "A"])
-
-
-def _shown(stream):
-    return f"of handle {int(stream):#x}" if isinstance(stream, _HANDLES) else repr(stream)

@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamgru.stream.bound import Bound
 from streamgru.stream.model import Model
 from streamgru.stream.trace import Trace
 
@@ -43,6 +44,26 @@ class Stream:
             Before the state changes. NonFiniteError also if the new state would not be finite.
         StreamBusy
             If another thread is stepping this stream.
+        """
+    def bind(self, x: NDArray[np.floating[Any]], out: NDArray[np.floating[Any]] | None = None) -> Bound:
+        """Bind an input and an output once, so that a step costs little more than a method call.
+
+        Parameters
+        ----------
+        x : ndarray (n_in,)
+            C-contiguous, of the model's dtype. Write the next input into it before each step.
+        out : ndarray (n_out,), optional
+            C-contiguous, of the model's dtype; a new one is made without it.
+
+        Returns
+        -------
+        Bound
+            ``bound.step()`` advances this stream and returns *out*.
+
+        Raises
+        ------
+        ShapeError
+            If an array does not fit.
         """
     def run(self, X: ArrayLike, out: NDArray[np.floating[Any]] | None = None) -> NDArray[np.floating[Any]]:
         """Advance by a block of timesteps; the same bits as so many calls of :meth:`step`.

@@ -3,13 +3,16 @@
 cimport numpy as cnp
 from libc.string cimport memcpy
 
+from streamgru.model cimport run
 from streamgru.model.block cimport Block
 from streamgru.model.lanes cimport Lanes
-from streamgru.model.plan cimport Plan, StateHeader
+from streamgru.model.plan cimport Plan
+from streamgru.model.run cimport Program, StateHeader
 from streamgru.stream.arrays cimport (
     apart, as_numbers, as_rows, as_vector, direct, diverged, output_rows, output_vector, refusal,
 )
 from streamgru.stream.busy cimport sg_give, sg_take
+from streamgru.stream.running cimport BAD_INPUT, BUSY, STEPPED, Outcome, take_step
 
 import numpy as np
 
@@ -19,9 +22,7 @@ from streamgru.stream.trace import Gates, Trace
 
 cnp.import_array()
 
-# Below this many multiply-adds a step is shorter than giving the GIL away and getting it back.
-cdef Py_ssize_t WORTH_RELEASING = 50_000
-
+_BUSY = "another thread is using this stream; a stream has one owner (see Stream.fork and Pool)"
 
 cdef class Stream:
     """One hidden state of a model, moved forward one timestep at a time.
@@ -37,9 +38,11 @@ cdef class Stream:
         self.plan = model.plan
         if self.plan is None:
             raise TypeError(f"expected a Model, got {type(model).__name__}")
-        self.state_block = Block(self.plan.state_bytes)
-        self.work = Block(self.plan.work_bytes)
-        self.plan.start(self.state_block.data)
+        self.state_block = Block(self.plan.program.state_bytes)
+        self.work = Block(self.plan.program.work_bytes)
+        self.running.program = &self.plan.program
+        self.running.state, self.running.work = self.state_block.data, self.work.data
+        run.start(self.running.program, self.running.state)
 
     def step(self, x, out=None):
         """Advance one timestep.
@@ -65,29 +68,45 @@ cdef class Stream:
             If another thread is stepping this stream.
         """
         cdef Plan plan = self.plan
-        cdef const void* src = direct(plan, x, 1, 0, plan.n_in)
+        cdef const void* src = direct(plan, x, 1, 0, plan.program.n_in)
         cdef cnp.ndarray y = output_vector(plan, out)
-        cdef Py_ssize_t bad
-        cdef int failed = 0
+        cdef void* dst = cnp.PyArray_DATA(y)
+        cdef Outcome outcome
         if src == NULL:
             x = as_vector(plan, x)
             src = cnp.PyArray_DATA(x)
-        self._take()
-        bad = plan.load(src, self.work.data)
-        if bad < 0:
-            if plan.n_macs < WORTH_RELEASING:
-                failed = plan.step(self.state_block.data, self.work.data)
-            else:
-                with nogil:
-                    failed = plan.step(self.state_block.data, self.work.data)
-            if not failed:
-                memcpy(cnp.PyArray_DATA(y), plan.output(self.work.data), plan.n_out * plan.itemsize)
-        sg_give(&self.busy)
-        if bad >= 0:
-            raise refusal(plan, x, 0, bad)
-        if failed:
-            raise diverged(0)
+        if plan.n_macs < WORTH_RELEASING:
+            outcome = take_step(&self.running, src, dst)
+        else:
+            with nogil:
+                outcome = take_step(&self.running, src, dst)
+        if outcome != STEPPED:
+            raise failure(self, x, outcome)
         return y
+
+    def bind(self, x, out=None):
+        """Bind an input and an output once, so that a step costs little more than a method call.
+
+        Parameters
+        ----------
+        x : ndarray (n_in,)
+            C-contiguous, of the model's dtype. Write the next input into it before each step.
+        out : ndarray (n_out,), optional
+            C-contiguous, of the model's dtype; a new one is made without it.
+
+        Returns
+        -------
+        Bound
+            ``bound.step()`` advances this stream and returns *out*.
+
+        Raises
+        ------
+        ShapeError
+            If an array does not fit.
+        """
+        from streamgru.stream.bound import Bound
+
+        return Bound(self, x, out)
 
     def run(self, X, out=None):
         """Advance by a block of timesteps; the same bits as so many calls of :meth:`step`.
@@ -159,7 +178,7 @@ cdef class Stream:
         try:
             return {entry.name: self._view(entry).copy() for entry in self.plan.layout.state}
         finally:
-            sg_give(&self.busy)
+            sg_give(&self.running.busy)
 
     @state.setter
     def state(self, new):
@@ -181,7 +200,7 @@ cdef class Stream:
             for name, array in checked.items():
                 self._view(entries[name])[:] = array
         finally:
-            sg_give(&self.busy)
+            sg_give(&self.running.busy)
 
     @property
     def n_steps(self):
@@ -191,15 +210,15 @@ cdef class Stream:
     def reset(self):
         """Go back to the state that a stream starts from; StreamBusy if another thread is stepping it."""
         self._take()
-        self.plan.start(self.state_block.data)
-        sg_give(&self.busy)
+        run.start(self.running.program, self.running.state)
+        sg_give(&self.running.busy)
 
     def fork(self):
         """Make a second stream that goes on from here on its own; StreamBusy as :meth:`step`."""
         cdef Stream other = Stream(self.model)
         self._take()
-        memcpy(other.state_block.data, self.state_block.data, self.plan.state_bytes)
-        sg_give(&self.busy)
+        memcpy(other.state_block.data, self.state_block.data, self.plan.program.state_bytes)
+        sg_give(&self.running.busy)
         return other
 
     def snapshot(self):
@@ -209,9 +228,9 @@ cdef class Stream:
         """
         self._take()
         try:
-            return snapshot.pack(self.model, self.state_block.data[:self.plan.state_bytes])
+            return snapshot.pack(self.model, self.state_block.data[:self.plan.program.state_bytes])
         finally:
-            sg_give(&self.busy)
+            sg_give(&self.running.busy)
 
     def __repr__(self):
         return f"<Stream of {self.model!r}, {self.n_steps} steps>"
@@ -220,52 +239,53 @@ cdef class Stream:
         return restored, (self.model, self.snapshot())
 
     cdef int _take(self) except -1:
-        if not sg_take(&self.busy):
-            raise StreamBusy("another thread is using this stream; a stream has one owner (see Stream.fork and Pool)")
+        if not sg_take(&self.running.busy):
+            raise StreamBusy(_BUSY)
         return 0
 
     cdef int _advance(self, cnp.ndarray rows, cnp.ndarray y, dict gates) except -1:
         """Step through rows (n_steps, n_in) into y (n_steps, n_out), all of them or none."""
         cdef Plan plan = self.plan
-        cdef Py_ssize_t n_steps = cnp.PyArray_DIM(rows, 0), row = 0, failed = -1
-        cdef Py_ssize_t x_bytes = plan.n_in * plan.itemsize, y_bytes = plan.n_out * plan.itemsize
+        cdef Py_ssize_t n_steps = cnp.PyArray_DIM(rows, 0), n = 0, row = 0, failed = -1
+        cdef Py_ssize_t x_bytes = plan.program.n_in * plan.program.itemsize
+        cdef Py_ssize_t y_bytes = plan.program.n_out * plan.program.itemsize
+        cdef const Program* program = self.running.program
         cdef const char* x = <const char*>cnp.PyArray_DATA(rows)
         cdef char* out = <char*>cnp.PyArray_DATA(y)
         cdef Lanes lanes = Lanes(plan, n_steps)
         cdef char* state = self.state_block.data
         self._take()
         try:
-            before = state[:plan.state_bytes]
+            before = state[:program.state_bytes]
             self._check(rows)
             if gates is None:
                 with nogil:
                     while row < n_steps and failed < 0:
-                        failed = plan.steps(
-                            min(n_steps - row, lanes.n), x + row * x_bytes, state, lanes.works, out + row * y_bytes,
-                        )
-                        row += lanes.n
+                        n = min(n_steps - row, lanes.n)
+                        failed = run.steps(program, n, x + row * x_bytes, state, lanes.works, out + row * y_bytes)
+                        row += n
             else:
                 while row < n_steps and failed < 0:
-                    failed = plan.steps(
-                        min(n_steps - row, lanes.n), x + row * x_bytes, state, lanes.works, out + row * y_bytes,
-                    )
-                    self._note(gates, row, min(n_steps - row, lanes.n), lanes)
-                    row += lanes.n
+                    n = min(n_steps - row, lanes.n)
+                    failed = run.steps(program, n, x + row * x_bytes, state, lanes.works, out + row * y_bytes)
+                    self._note(gates, row, n, lanes)
+                    row += n
             if failed >= 0:
-                memcpy(state, <const char*>before, plan.state_bytes)
-                raise diverged(row - lanes.n + failed)
+                memcpy(state, <const char*>before, program.state_bytes)
+                raise diverged(row - n + failed)
         finally:
-            sg_give(&self.busy)
+            sg_give(&self.running.busy)
         return 0
 
     cdef int _check(self, cnp.ndarray rows) except -1:
         """Refuse a block of which a row is bad, before any state changes."""
         cdef Plan plan = self.plan
+        cdef const Program* program = self.running.program
         cdef const char* x = <const char*>cnp.PyArray_DATA(rows)
         cdef Py_ssize_t row, bad = -1
         with nogil:
             for row in range(cnp.PyArray_DIM(rows, 0)):
-                bad = plan.load(x + row * plan.n_in * plan.itemsize, self.work.data)
+                bad = run.check(program, x + row * program.n_in * program.itemsize)
                 if bad >= 0:
                     break
         if bad >= 0:
@@ -294,11 +314,21 @@ def restored(model, blob, carry=False):
     """A stream of *model* that goes on from a snapshot; see :meth:`Model.restore <streamgru.Model.restore>`."""
     cdef Stream stream = Stream(model)
     cdef bytes block = snapshot.unpack(model, blob, carry)
-    memcpy(stream.state_block.data, <const char*>block, stream.plan.state_bytes)
+    memcpy(stream.state_block.data, <const char*>block, stream.plan.program.state_bytes)
     return stream
+
+
+cdef object failure(Stream stream, object x, Outcome outcome):
+    """The error that tells why a step of x (n_in,) was not taken."""
+    if outcome == BUSY:
+        return StreamBusy(_BUSY)
+    if outcome == BAD_INPUT:
+        return refusal(stream.plan, x, 0, run.check(stream.running.program, cnp.PyArray_DATA(x)))
+    return diverged(0)
 
 
 cdef cnp.ndarray _array(Plan plan, char* base, place):
     """A view of place.size elements at place.offset of a block; the caller keeps the block alive."""
     cdef cnp.npy_intp size = place.size
-    return cnp.PyArray_SimpleNewFromData(1, &size, plan.typenum, base + <Py_ssize_t>place.offset * plan.itemsize)
+    base += <Py_ssize_t>place.offset * plan.program.itemsize
+    return cnp.PyArray_SimpleNewFromData(1, &size, plan.typenum, base)
