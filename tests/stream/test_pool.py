@@ -8,8 +8,8 @@ import pytest
 
 from streamgru.errors import NonFiniteError, PoolFull, ShapeError, SnapshotError, StateError, TokenError, UnknownStream
 from streamgru.model.spec import Embedding, Gru, Input
-from streamgru.stream.model import Model
 from streamgru.stream.ids import Handle
+from streamgru.stream.model import Model
 from streamgru.stream.pool import Pool
 from tests.networks import DTYPES, bits, gru_model, gru_tensors, spec_of, uniform
 

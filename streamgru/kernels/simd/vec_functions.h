@@ -4,7 +4,7 @@
  * rest on e^t - 1 = 2^n (e^r - 1) + (2^n - 1) with n = round(t / ln 2) and |r| <= ln(2) / 2.
  */
 
-#define SG_LARGEST 87.3365447f /* e^-SG_LARGEST is the smallest normal float */
+#define SG_LARGEST 87.3365402f /* the last float of which e^-x is no subnormal number */
 
 typedef struct {
     vf scale; /* 2^n */
