@@ -72,14 +72,6 @@ SG_INLINE vf blend(vf z, vf n, vf h)
     return v_gt(v_set1(SG_FADED), v_abs(mixed), v_set1(0.0f), mixed);
 }
 
-/* Beyond n_hid the new state is 0 by itself if candidate(0) is; where that is not, it is made so. */
-SG_INLINE void clear_rest(const sg_gru *g, ptrdiff_t panel, float *h_next /* of this panel */)
-{
-    if (g->candidate.kind == SG_SIGMOID || g->candidate.kind == SG_HARD_SIGMOID)
-        for (ptrdiff_t k = g->n_hid - panel * SG_PANEL; k < SG_PANEL; k++)
-            h_next[k] = 0.0f;
-}
-
 /* sums of r and z (2, NV) := the gates. The candidate waits for r, so the gates of several panels or streams
  * are best opened before the first candidate. */
 SG_INLINE void open_gates(const sg_gru *g, const int plain, vf *r_and_z)
