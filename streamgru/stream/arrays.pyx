@@ -90,7 +90,9 @@ cdef cnp.ndarray output_rows(Plan plan, object out, Py_ssize_t n_rows):
 
 cdef object refusal(Plan plan, cnp.ndarray x, Py_ssize_t row, Py_ssize_t index):
     if index < 0:
-        return NonFiniteError(f"row {row}: was not finite, or no token, when it was read; another thread is writing to it")
+        return NonFiniteError(
+            f"row {row}: was not finite, or no token, when it was read; another thread is writing to it"
+        )
     value = x[index] if x.ndim == 1 else x[row, index]
     where = _at("x", (index,)) if x.ndim == 1 else _at("X", (row, index))
     for token in plan.layout.tokens:

@@ -390,6 +390,7 @@ cdef class Pool:
     cdef int _take(self) except -1:
         if not sg_take(&self.busy):
             raise StreamBusy(
-                "another thread is using this pool, or was when this process was forked; a pool has one caller at a time"
+                "another thread is using this pool, or was when this process was forked; "
+                "a pool has one caller at a time"
             )
         return 0

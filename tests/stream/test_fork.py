@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 BEGINNING = """
-import gc, os, signal, sys, threading, warnings
+import gc, os, signal, sys, threading, time, warnings
 import numpy as np
 from streamgru.errors import StreamBusy
 from streamgru.model.spec import Gru
@@ -100,12 +100,14 @@ step(2)
 free()
 """
 BUSY = """
-block = uniform(rng, 400_000, 3)
-many = np.zeros(200_000, np.uint64)
-many[:] = pool.handle(0)
-calm, blob = model.stream(), stream.snapshot()
-calls = [(stream.run, (block,)), (pool.step, (many, block[:200_000]))]
-threads = [threading.Thread(target=target, args=arguments) for target, arguments in calls]
+block, one = uniform(rng, 20_000, 3), np.full(20_000, pool.handle(0), np.uint64)
+calm, blob, stop = model.stream(), stream.snapshot(), threading.Event()
+
+def use(call, *arguments):
+    while not stop.is_set():
+        call(*arguments)
+
+threads = [threading.Thread(target=use, args=call) for call in ((stream.run, block), (pool.step, one, block))]
 
 def refused(call):
     try:
@@ -126,15 +128,18 @@ def child():
 
 for thread in threads:
     thread.start()
+# The GIL is ours from the moment when both are seen at work until the fork, and they need it to end.
 while not (refused(stream.reset) and refused(lambda: pool.reset(1))):
-    pass
+    time.sleep(0.001)
 code = fork(child)
-assert all(thread.is_alive() for thread in threads), "they ended before the fork; make the blocks longer"
+stop.set()
 for thread in threads:
     thread.join()
 assert code == 0
-assert stream.n_steps == 400_001
-pool.step(ids, X[1]), stream.step(X[1, 0])
+stream.reset()
+for id in ids:
+    pool.reset(id)
+step(0), step(1)
 """
 
 

@@ -96,14 +96,38 @@ def test_every_size_of_a_batch(dtype, kernel, threads, rng):
 
 @pytest.mark.parametrize("n_hid", [1, 17, 512])
 def test_networks_that_are_shared_late_and_early(n_hid, rng):
-    """Of 512 units two rows are worth a second thread; of one unit, 100,000."""
+    """Of 512 units two rows are worth a second thread, and 300 keep it busy long enough to meet the first."""
     model = gru_model(rng, n_hid=n_hid)
-    pools = [opened(model, range(20), threads) for threads in (1, 2, 7)]
-    for n in (1, 2, 3, 8, 20, 45):
-        ids, x = rng.integers(0, 20, n).tolist(), uniform(rng, n, 3)
+    pools = [opened(model, range(300), threads) for threads in (1, 2, 7)]
+    for n in (1, 2, 3, 8, 20, 45, 300, 300, 300):
+        ids, x = rng.integers(0, 300, n).tolist(), uniform(rng, n, 3)
         first, *others = [bits(pool.step(ids, x)) for pool in pools]
         assert others == [first, first]
     assert states(pools[0]) == states(pools[1]) == states(pools[2])
+
+
+def small_weights(tensors, weights):
+    """The matrices of a layer in float16, or in int8 with a scale per row."""
+    found = {name: tensor for name, tensor in tensors.items() if ".bias" in name}
+    for name in tensors.keys() - found.keys():
+        if weights == "float16":
+            found[name] = tensors[name].astype(np.float16)
+        else:
+            found[f"{name}.scale"] = scale = np.abs(tensors[name]).max(axis=1) / np.float32(127)
+            found[f"{name}.q8"] = np.round(tensors[name] / scale[:, None]).astype(np.int8)
+    return found
+
+
+@pytest.mark.parametrize("weights", ["float16", "int8"])
+def test_small_weights(weights, rng):
+    tensors = small_weights(gru_tensors(rng, "gru", 3, N_HID), weights)
+    model = Model(spec_of(Gru(name="gru", n_hid=N_HID)), tensors, kernel="packed")
+    ids = list(range(150))
+    pools, singles = [opened(model, ids, threads) for threads in (1, 2)], {id: model.stream() for id in ids}
+    for n in (1, 60, 150, 300):
+        some, x = rng.integers(0, 150, n).tolist(), uniform(rng, n, 3)
+        expected = bits(one_by_one(singles, some, x)[0])
+        assert [bits(pool.step(some, x)) for pool in pools] == [expected] * 2
 
 
 @st.composite
