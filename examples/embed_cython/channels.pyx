@@ -3,7 +3,8 @@
 from libc.stdlib cimport calloc, free
 
 from streamgru cimport (
-    SG_STEPPED, import_streamgru, sg_error, sg_itemsize, sg_n_in, sg_n_out, sg_outcome, sg_step, sg_stream, sg_stream_of,
+    SG_STEPPED, import_streamgru, sg_error, sg_itemsize, sg_n_in, sg_n_out, sg_outcome, sg_step, sg_stream,
+    sg_stream_of,
 )
 
 import_streamgru()  # refuses a streamgru with another API than the one this was compiled against

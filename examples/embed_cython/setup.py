@@ -1,4 +1,4 @@
-"""One extension. Cython finds streamgru's declarations where it is installed; no header of its, or of NumPy's, is needed."""
+"""One extension. Cython finds streamgru's declarations where it is installed; nobody's headers are needed."""
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup

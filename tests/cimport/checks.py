@@ -8,8 +8,9 @@ import threading
 import time
 
 import numpy as np
-import streamgru
 from channels import Channels
+
+import streamgru
 
 MODEL = streamgru.load("builtin:shoulder")
 RNG = np.random.default_rng(20261123)
