@@ -70,9 +70,12 @@ def test_sdist_has_what_a_build_and_the_tests_need(sdist):
     wanted = {
         "LICENSE", "README.md", "Makefile", "setup.py", "pyproject.toml", "docs/index.md", "tests/conftest.py",
         "streamgru/kernels/blas.pyx", "streamgru/kernels/activations.h", "streamgru/data/shoulder.npz",
+        "streamgru/kernels/simd/isa_c.c", "streamgru/stream/workers.c", "examples/embed_cython/channels.pyx",
     }  # fmt: skip
     assert wanted - inside == set()
-    assert [name for name in inside if name.endswith((".so", ".c", ".pyc", "_blas_int.pxi"))] == []
+    of_cython = {name.removesuffix(".pyx") + ".c" for name in inside if name.endswith(".pyx")}
+    assert inside & of_cython == set()
+    assert [name for name in inside if name.endswith((".so", ".pyc", "_blas_int.pxi"))] == []
 
 
 def test_wheel_holds_the_package_and_no_sources(wheel):
