@@ -14,6 +14,7 @@ from streamgru.errors import SpecError
 
 Q8, SCALE = ".q8", ".scale"  # what the two tensors of a matrix of int8 add to its name
 LARGEST = 127  # of a weight; -128 would have no counterpart
+MOST = float(np.finfo(np.float32).max) / LARGEST  # of a scale: then all weights are floats
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,10 @@ def find_quantised(name: str, tensors: Mapping[str, NDArray[Any]], shape: tuple[
         )
     if scale.dtype != np.float32 or scale.shape != shape[:1]:
         raise SpecError(f"tensor {name + SCALE!r}: expected float32 {shape[:1]}, got {scale.dtype} {scale.shape}")
-    bad = ~((scale >= 0) & np.isfinite(scale))
+    bad = ~((scale >= 0) & (scale <= MOST))
     if bad.any():
         row = int(bad.argmax())
-        raise SpecError(f"tensor {name + SCALE!r}: expected finite numbers of at least 0, got {scale[row]} in row {row}")
+        raise SpecError(f"tensor {name + SCALE!r}: expected numbers from 0 to {MOST:.3g}, got {scale[row]} in row {row}")
     return Quantised(q8, scale)
 
 
