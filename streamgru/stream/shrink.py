@@ -12,7 +12,7 @@ from streamgru.errors import SpecError
 from streamgru.model import spec as s
 from streamgru.model.layout import ALIGN, lay_out
 from streamgru.model.quantise import quantise
-from streamgru.model.small import Q8, SCALE, Quantised
+from streamgru.model.small import Q8, SCALE, Quantised, TensorInfo
 from streamgru.stream.calibrate import Data, moments
 
 Weights = Literal["int8", "f16"]
@@ -30,8 +30,8 @@ def shrink(
         Named ``<layer>.<tensor>``.
     weights : {"int8", "f16"}
         With ``f16`` all matrices become float16. With ``int8`` those of GRU and dense layers become int8 with a scale
-        for each row; in float16 remain what is looked up, not multiplied, and a dense layer behind the last GRU that
-        is the last to have weights: it is small, and its errors would go into the answer as they are.
+        for each row, but for two kinds that become float16: the tables of embeddings, which are not multiplied, and
+        the dense layer that is last, if the last matrix is one: it is small, and its errors go into the answer.
     data : sequence of ndarray (n_steps, n_in)
         Typical inputs. With them int8 is rounded so that the products come out right, not only the weights.
 
@@ -50,23 +50,22 @@ def shrink(
     """
     layout = lay_out(s.checked(spec).main, dict(tensors), ALIGN)
     found = moments(spec, tensors, data) if weights == "int8" and len(data) else {}
-    last = [placed.layer for placed in layout.layers if isinstance(placed.layer, (s.Gru, s.Dense))][-1:]
-    halved = [layer for layer in last if isinstance(layer, s.Dense)]
+    multiplying = [placed.layer for placed in layout.layers if isinstance(placed.layer, (s.Gru, s.Dense))]
     small: dict[str, NDArray[Any]] = {}
     for placed in layout.layers:
+        to_int8 = placed.layer in multiplying and not (
+            isinstance(placed.layer, s.Dense) and placed.layer is multiplying[-1]
+        )
         for key, tensor in placed.tensors.items():
+            assert not isinstance(tensor, TensorInfo)
             name = f"{placed.layer.name}.{key}"
-            matrix = tensor if isinstance(tensor, Quantised) else np.asarray(tensor)
-            if not isinstance(matrix, Quantised):
-                if matrix.ndim != 2:
-                    small[name] = matrix
-                    continue
-                if weights == "int8" and not isinstance(placed.layer, s.Embedding) and placed.layer not in halved:
-                    matrix = quantise(matrix, found.get(name))
-            if isinstance(matrix, Quantised) and weights == "int8":
-                small[name + Q8], small[name + SCALE] = matrix.q8, matrix.scale
+            if not isinstance(tensor, Quantised) and tensor.ndim != 2:
+                small[name] = tensor
+            elif weights == "int8" and (to_int8 or isinstance(tensor, Quantised)):
+                q8 = tensor if isinstance(tensor, Quantised) else quantise(tensor, found.get(name))
+                small[name + Q8], small[name + SCALE] = q8.q8, q8.scale
             else:
-                small[name] = _half(name, matrix)
+                small[name] = _half(name, tensor)
     return small
 
 
