@@ -3,7 +3,7 @@
     python benchmarks/small_weights.py [--json]
 
 On the built-in network: its held-out recordings, the likeliest class at every step. On g2p_en, if STREAMGRU_FIXTURES
-names the folder that has it: 62 words that its authors' package was asked, and the words of README.md; the phoneme
+names the folder that has it: 62 words, most of them rare, and the words of README.md; the phoneme
 at every decoder step when the phonemes before are those of float32, and, when each network goes on from
 its own, the phonemes to change. Calibrated with words of other texts of this repository. Every figure is exact arithmetic
 on fixed data, and comes out the same on every machine but for what a BLAS does to the rounding of weights.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,21 @@ def main() -> None:
     """Measure everything there is and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
-    rows = []
-    as_json = parser.parse_args().json
+    if parser.parse_args().json:
+        print(json.dumps(list(measured())))
+        return
+    columns: tuple[str, ...] = ()
     for row in measured():
-        rows.append(row)
-        if not as_json:
-            print("  ".join(f"{value:{width}}" for value, width in zip(row.values(), (11, 36, 12, 24, 24), strict=False)))
-    if as_json:
-        print(json.dumps(rows))
+        if tuple(row) != columns:
+            columns = tuple(row)
+            print(line(columns))
+        print(line(row.values()), flush=True)
+
+
+def line(cells: Iterable[str]) -> str:
+    """Cells in columns."""
+    widths = (8, 36, 6, 19, 18, 29, 28)
+    return "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=False)).rstrip()
 
 
 def measured() -> Iterator[Row]:
@@ -76,8 +83,13 @@ def shoulder() -> Iterator[Row]:
 
 
 def letters_to_phonemes(network: g2p.G2p) -> Iterator[Row]:
-    """g2p_en; a method that is calibrated is so with words that neither list has."""
-    readme = g2p.words_of((ROOT / "README.md").read_text(), network.words)
+    """g2p_en; a method that is calibrated is so with words that no list has which it is measured on."""
+    calibration = {
+        text: g2p.words_of((ROOT / text).read_text(), network.words)
+        for text in ("LICENSE", "SECURITY.md", "CONTRIBUTING.md")
+    }
+    seen = [word for words in calibration.values() for word in words]
+    readme = g2p.words_of((ROOT / "README.md").read_text(), [*network.words, *seen])
     lists = {"62 words": network.words, f"README.md, {len(readme)} words": readme}
     exact = network.encoder.model(kernel="packed"), network.decoder.model(kernel="packed")
     texts = {name: g2p.spelled(words, network.letters) for name, words in lists.items()}
@@ -95,7 +107,7 @@ def letters_to_phonemes(network: g2p.G2p) -> Iterator[Row]:
     for bits, levels in LEVELS.items():
         parts = [RoundedInputs(part, levels) for part in (network.encoder, network.decoder)]
         yield compared(f"float32, inputs of {bits}", "NumPy", *parts)  # type: ignore[arg-type]
-    for name, (encoder, decoder) in small_g2p(network, readme).items():
+    for name, (encoder, decoder) in small_g2p(network, calibration).items():
         for kernel in ("blas", "packed"):
             models = [
                 streamgru.Model(part.spec, tensors, kernel=kernel)
@@ -104,7 +116,7 @@ def letters_to_phonemes(network: g2p.G2p) -> Iterator[Row]:
             yield compared(name, kernel, *models)
 
 
-def small_g2p(network: g2p.G2p, readme: list[str]) -> dict[str, tuple[Tensors, Tensors]]:
+def small_g2p(network: g2p.G2p, calibration: Mapping[str, list[str]]) -> dict[str, tuple[Tensors, Tensors]]:
     """The tensors of encoder and decoder, by method."""
     parts = network.encoder, network.decoder
     exact = [part.model(kernel="packed") for part in parts]
@@ -113,8 +125,7 @@ def small_g2p(network: g2p.G2p, readme: list[str]) -> dict[str, tuple[Tensors, T
         "int8, scale of the largest": [plain_rows(part.tensors) for part in parts],
         "int8": [shrink(part.spec, part.tensors, "int8") for part in parts],
     }
-    for text in ("LICENSE", "SECURITY.md", "CONTRIBUTING.md"):
-        words = g2p.words_of((ROOT / text).read_text(), [*network.words, *readme])
+    for text, words in calibration.items():
         x = g2p.spelled(words, network.letters)
         data = x, [g2p.fed(phonemes) for phonemes in g2p.answers(*exact, x)]
         small[f"int8, calibrated on {text}"] = [
