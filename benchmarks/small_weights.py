@@ -2,11 +2,10 @@
 
     python benchmarks/small_weights.py [--json]
 
-On the built-in network: its held-out recordings, the likeliest class at every step. On g2p_en, if STREAMGRU_FIXTURES
-names the folder that has it: 62 words, most of them rare, and the words of README.md; the phoneme
-at every decoder step when the phonemes before are those of float32, and, when each network goes on from
-its own, the phonemes to change. Calibrated with words of other texts of this repository. Every figure is exact arithmetic
-on fixed data, and comes out the same on every machine but for what a BLAS does to the rounding of weights.
+On the built-in network: its held-out recordings, the likeliest class at every step. On g2p_en, if
+STREAMGRU_FIXTURES names the folder that has it: 62 words, most of them rare, and the words of README.md;
+the phoneme at every decoder step when the phonemes before are those of float32, and, when each network goes on
+from its own, the phonemes to change. It is calibrated with words of other texts of this repository.
 """
 
 from __future__ import annotations

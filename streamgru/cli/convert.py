@@ -61,7 +61,8 @@ def convert(
         raise LoadError(f"{src}: {error}") from None
     for line in found.findings:
         click.echo(f"streamgru: {printable(line)}", err=True)
-    click.echo(f"streamgru: wrote {dst}: {_bytes(tensors):,} bytes of tensors, from {_bytes(found.tensors):,}", err=True)
+    before, now = _bytes(found.tensors), _bytes(tensors)
+    click.echo(f"streamgru: wrote {dst}: {now:,} bytes of tensors, from {before:,}", err=True)
 
 
 def _small(found: Found, weights: Literal["int8", "f16"], data: tuple[str, ...]) -> Tensors:

@@ -196,7 +196,7 @@ def _place(
 
 
 def _quantised_size(n_cols: int) -> int:
-    """Elements that a quantised vector takes: its scale, then two bytes of each number (sg_quantised_floats of packed.h)."""
+    """Elements of a quantised vector: its scale, then two bytes of each number (sg_quantised_floats of packed.h)."""
     return ALIGN + _aligned(-(-n_cols // 2))
 
 

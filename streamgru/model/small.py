@@ -85,7 +85,8 @@ def find_quantised(name: str, tensors: Mapping[str, NDArray[Any]], shape: tuple[
     bad = ~((scale >= 0) & (scale <= MOST))
     if bad.any():
         row = int(bad.argmax())
-        raise SpecError(f"tensor {name + SCALE!r}: expected numbers from 0 to {MOST:.3g}, got {scale[row]} in row {row}")
+        got = f"got {scale[row]} in row {row}"
+        raise SpecError(f"tensor {name + SCALE!r}: expected numbers from 0 to {MOST:.3g}, {got}")
     return Quantised(q8, scale)
 
 

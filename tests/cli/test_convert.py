@@ -77,7 +77,9 @@ def test_small_weights(tmp_path, weights, dtypes, n_bytes):
 def test_it_is_calibrated_on_all_data(tmp_path):
     out = tmp_path / "small.safetensors"
     np.save(tmp_path / "x.npy", recordings().items[0].x)
-    converted("builtin:shoulder", out, "--weights", "int8", "--calibrate", tmp_path / "x.npy", "--calibrate", "builtin:2")
+    converted(
+        "builtin:shoulder", out, "--weights", "int8", "--calibrate", tmp_path / "x.npy", "--calibrate", "builtin:2"
+    )
     data = [item.x for item in recordings().items[:2]]
     expected = shrink(read(MODEL).spec, read(MODEL).tensors, "int8", data)
     for name, tensor in load_file(out).items():

@@ -20,7 +20,10 @@ def write(path, n_out=4, outputs=OUTPUTS, n_in=3, moved=0.0):
     """A random network; *moved* is added to one weight of each output."""
     rng = np.random.default_rng(1)
     tensors = gru_tensors(rng, "gru", n_in, 5, bound=1.0)
-    tensors |= {"head.weight": uniform(rng, n_out, 5) + np.float32(moved) * np.eye(n_out, 5, dtype=np.float32), "head.bias": uniform(rng, n_out)}
+    tensors |= {
+        "head.weight": uniform(rng, n_out, 5) + np.float32(moved) * np.eye(n_out, 5, dtype=np.float32),
+        "head.bias": uniform(rng, n_out),
+    }
     native.write(path, spec_of(Gru(name="gru", n_hid=5), Dense(name="head", n_out=n_out), n_in=n_in,
                                outputs=outputs), tensors)  # fmt: skip
     return path
@@ -128,7 +131,8 @@ def test_the_report_for_people(files):
     for text in (
         f"A  {a}", f"B  {b}", "32 steps", f"worst difference  {found['worst']['difference']:.3g}",
         f"at step {found['worst']['step']} of {found['worst']['data']}", f"{found['changed']} of 32 changed",
-        f"{found['first_changed']['a']} became {found['first_changed']['b']}", "NOT the same within 1e-05 of difference",
+        f"{found['first_changed']['a']} became {found['first_changed']['b']}",
+        "NOT the same within 1e-05 of difference",
     ):  # fmt: skip
         assert text in done.stdout
     assert sum("█" in line for line in done.stdout.splitlines()) >= 8

@@ -6,8 +6,8 @@ import pytest
 from streamgru.errors import SpecError
 from streamgru.model.layout import ALIGN, lay_out
 from streamgru.model.small import Quantised
-from tests.networks import gru_tensors, spec_of
 from streamgru.model.spec import Dense, Gru, LayerNorm
+from tests.networks import gru_tensors, spec_of
 
 SPEC = spec_of(Gru(name="gru", n_hid=4), LayerNorm(name="norm"), Dense(name="head", n_out=2))
 

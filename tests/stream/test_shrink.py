@@ -85,7 +85,7 @@ def test_int8_stays_and_widens_to_float16(tensors):
 def test_too_large_for_float16(tensors):
     tensors["head.weight"] = np.full((2, 4), 1e5, np.float32)
     for weights in ("f16", "int8"):
-        with pytest.raises(SpecError, match="'head.weight': expected weights of at most 65504, got 100000"):
+        with pytest.raises(SpecError, match=r"'head.weight': expected weights of at most 65504, got 100000"):
             shrink(SPEC, tensors, weights)
 
 
@@ -157,7 +157,7 @@ def test_no_data_to_calibrate_with(rng, x):
 
 
 def test_data_that_does_not_fit(rng):
-    with pytest.raises(NonFiniteError, match="nan|NaN"):
+    with pytest.raises(NonFiniteError, match=r"nan|NaN"):
         moments(spec_of(Gru(name="gru", n_hid=4)), gru_tensors(rng, "gru", 3, 4), [np.full((2, 3), np.nan)])
 
 

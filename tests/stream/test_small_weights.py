@@ -198,7 +198,7 @@ def test_the_tensors_come_out_as_they_went_in(weights, kernel):
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_pickled_it_is_the_same_model(weights, kernel):
     model = small_model(weights, kernel=kernel)
-    again = pickle.loads(pickle.dumps(model))
+    again = pickle.loads(pickle.dumps(model))  # noqa: S301
     assert again.fingerprint == model.fingerprint
     assert bits(again.stream().run(rows())) == bits(model.stream().run(rows()))
     stream = model.stream()
