@@ -73,8 +73,8 @@ typedef struct {
     ptrdiff_t (*first_nonfinite)(ptrdiff_t n, const float *x);
 } sg_packed_table;
 
-/* Floats that a product of n_cols columns needs for the numbers it quantises: their scale, then bytes. */
-static inline ptrdiff_t sg_quantised_floats(ptrdiff_t n_cols) { return SG_PANEL + (n_cols + 63) / 64 * SG_PANEL; }
+/* Floats that a product of n_cols columns needs for the numbers it quantises: their scale, then two bytes of each. */
+static inline ptrdiff_t sg_quantised_floats(ptrdiff_t n_cols) { return SG_PANEL + (n_cols + 31) / 32 * SG_PANEL; }
 
 /* Floats of sg_gru_rows.scratch: r * h, then two quantised vectors. */
 static inline ptrdiff_t sg_scratch_floats(ptrdiff_t n_in, ptrdiff_t n_panels)
