@@ -21,7 +21,7 @@ SG_INLINE const uint8_t *q8_bytes(const float *q) { return (const uint8_t *)(q +
 static const float *q8_prepared(ptrdiff_t n_cols, const float *x /* (n_cols,) */, float *room)
 {
     const int32_t magic = 0x4b400000; /* the bits of 1.5 * 2^23: adding it rounds to an integer */
-    uint8_t *restrict high = (uint8_t *)(room + SG_PANEL), *restrict low = high + (n_cols + 3) / 4 * 4;
+    uint8_t *__restrict high = (uint8_t *)(room + SG_PANEL), *__restrict low = high + (n_cols + 3) / 4 * 4;
     int32_t most = 0; /* the bits of max |x|: in the order of the numbers */
     for (ptrdiff_t k = 0; k < n_cols; k++) {
         const int32_t bits = bits_of_float(x[k]) & 0x7fffffff;
