@@ -81,9 +81,9 @@ SG_INLINE void q8_panels(
         const int8_t *column = w + k * n_gates * SG_PANEL * 4;
         SG_UNROLL for (int p = 0; p < n_panels; p++)
             SG_UNROLL for (int i = 0; i < width; i++) {
-                const int8_t *at = column + p * size + i * VW * 4;
-                high[p * width + i] = v_dot4(high[p * width + i], four_high, at);
-                low[p * width + i] = v_dot4(low[p * width + i], four_low, at);
+                const vi bytes = v_bytes(column + p * size + i * VW * 4);
+                high[p * width + i] = v_dot4(high[p * width + i], four_high, bytes);
+                low[p * width + i] = v_dot4(low[p * width + i], four_low, bytes);
             }
     }
     SG_UNROLL for (int p = 0; p < n_panels; p++)
@@ -116,15 +116,19 @@ SG_INLINE void q8_tile(
     vi high[SG_Q8_TILE * SG_PASS * NV], low[SG_Q8_TILE * SG_PASS * NV];
     SG_UNROLL for (int i = 0; i < n_rows * width; i++)
         high[i] = low[i] = v_set1_int(0);
-    for (ptrdiff_t k = 0; k < n_fours; k++)
+    for (ptrdiff_t k = 0; k < n_fours; k++) {
+        vi column[SG_PASS * NV];
+        SG_UNROLL for (int j = 0; j < width; j++)
+            column[j] = v_bytes(w + k * stride + j * VW * 4);
         SG_UNROLL for (int i = 0; i < n_rows; i++) {
             const uint8_t *bytes = q8_bytes(q[i] + at);
             const vi four_high = q8_four(bytes, k), four_low = q8_four(bytes, n_fours + k);
             SG_UNROLL for (int j = 0; j < width; j++) {
-                high[i * width + j] = v_dot4(high[i * width + j], four_high, w + k * stride + j * VW * 4);
-                low[i * width + j] = v_dot4(low[i * width + j], four_low, w + k * stride + j * VW * 4);
+                high[i * width + j] = v_dot4(high[i * width + j], four_high, column[j]);
+                low[i * width + j] = v_dot4(low[i * width + j], four_low, column[j]);
             }
         }
+    }
     SG_UNROLL for (int i = 0; i < n_rows; i++)
         SG_UNROLL for (int j = 0; j < width; j++) {
             float *sum = sums + i * apart + j * VW;

@@ -23,13 +23,14 @@ SG_INLINE vi v_bits(vf a) { return _mm256_castps_si256(a); }
 SG_INLINE vf v_floats(vi a) { return _mm256_castsi256_ps(a); }
 SG_INLINE vi v_shift_left_23(vi a) { return _mm256_slli_epi32(a, 23); }
 SG_INLINE vi v_add_int(vi a, vi b) { return _mm256_add_epi32(a, b); }
+SG_INLINE vi v_bytes(const int8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 SG_INLINE vi v_set1_int(int32_t a) { return _mm256_set1_epi32(a); }
 SG_INLINE vf v_from_int(vi a) { return _mm256_cvtepi32_ps(a); }
 
 /* The 16-bit sums of two products cannot saturate: u <= 127 and |s| <= 127. */
-SG_INLINE vi v_dot4(vi sum, vi u, const int8_t *s)
+SG_INLINE vi v_dot4(vi sum, vi u, vi s)
 {
-    const vi pairs = _mm256_maddubs_epi16(u, _mm256_loadu_si256((const __m256i *)s));
+    const vi pairs = _mm256_maddubs_epi16(u, s);
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 

@@ -39,9 +39,16 @@ SG_INLINE vi v_bits(vf a) { return _mm512_castps_si512(a); }
 SG_INLINE vf v_floats(vi a) { return _mm512_castsi512_ps(a); }
 SG_INLINE vi v_shift_left_23(vi a) { return _mm512_slli_epi32(a, 23); }
 SG_INLINE vi v_add_int(vi a, vi b) { return _mm512_add_epi32(a, b); }
+SG_INLINE vi v_bytes(const int8_t *p) { return _mm512_loadu_si512(p); }
 SG_INLINE vi v_set1_int(int32_t a) { return _mm512_set1_epi32(a); }
 SG_INLINE vf v_from_int(vi a) { return _mm512_cvtepi32_ps(a); }
-SG_INLINE vi v_dot4(vi sum, vi u, const int8_t *s) { return _mm512_dpbusd_epi32(sum, u, _mm512_loadu_si512(s)); }
+
+/* Not _mm512_dpbusd_epi32: around that, gcc 12 copies every sum from register to register in the loop. */
+SG_INLINE vi v_dot4(vi sum, vi u, vi s)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(u), "v"(s));
+    return sum;
+}
 
 SG_INLINE int v_all_finite(vf a)
 {

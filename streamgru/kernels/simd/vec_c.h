@@ -21,13 +21,20 @@ SG_INLINE vi v_bits(vf a) { return bits_of_float(a); }
 SG_INLINE vf v_floats(vi a) { return float_of_bits(a); }
 SG_INLINE vi v_shift_left_23(vi a) { return (vi)((uint32_t)a << 23); }
 SG_INLINE vi v_add_int(vi a, vi b) { return (vi)((uint32_t)a + (uint32_t)b); }
+SG_INLINE vi v_bytes(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return four;
+}
+
 SG_INLINE vi v_set1_int(int32_t a) { return a; }
 SG_INLINE vf v_from_int(vi a) { return (float)a; }
 
-SG_INLINE vi v_dot4(vi sum, vi u, const int8_t *s)
+SG_INLINE vi v_dot4(vi sum, vi u, vi s)
 {
     for (int i = 0; i < 4; i++)
-        sum += ((u >> 8 * i) & 127) * s[i];
+        sum += ((u >> 8 * i) & 127) * (int8_t)((uint32_t)s >> 8 * i);
     return sum;
 }
 

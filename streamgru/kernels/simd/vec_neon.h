@@ -23,13 +23,14 @@ SG_INLINE vi v_bits(vf a) { return vreinterpretq_s32_f32(a); }
 SG_INLINE vf v_floats(vi a) { return vreinterpretq_f32_s32(a); }
 SG_INLINE vi v_shift_left_23(vi a) { return vshlq_n_s32(a, 23); }
 SG_INLINE vi v_add_int(vi a, vi b) { return vaddq_s32(a, b); }
+SG_INLINE vi v_bytes(const int8_t *p) { return vreinterpretq_s32_s8(vld1q_s8(p)); }
 SG_INLINE vi v_set1_int(int32_t a) { return vdupq_n_s32(a); }
 SG_INLINE vf v_from_int(vi a) { return vcvtq_f32_s32(a); }
 
 /* u <= 127, so it may be read as signed, and the 16-bit sums of two products do not overflow. */
-SG_INLINE vi v_dot4(vi sum, vi u, const int8_t *s)
+SG_INLINE vi v_dot4(vi sum, vi u, vi s)
 {
-    const int8x16_t a = vreinterpretq_s8_s32(u), b = vld1q_s8(s);
+    const int8x16_t a = vreinterpretq_s8_s32(u), b = vreinterpretq_s8_s32(s);
     const int16x8_t low = vmull_s8(vget_low_s8(a), vget_low_s8(b)), high = vmull_high_s8(a, b);
     return vpadalq_s16(sum, vpaddq_s16(low, high));
 }

@@ -57,14 +57,15 @@ SG_INLINE vi v_bits(vf a) { return _mm_castps_si128(a); }
 SG_INLINE vf v_floats(vi a) { return _mm_castsi128_ps(a); }
 SG_INLINE vi v_shift_left_23(vi a) { return _mm_slli_epi32(a, 23); }
 SG_INLINE vi v_add_int(vi a, vi b) { return _mm_add_epi32(a, b); }
+SG_INLINE vi v_bytes(const int8_t *p) { return _mm_loadu_si128((const __m128i *)p); }
 SG_INLINE vi v_set1_int(int32_t a) { return _mm_set1_epi32(a); }
 SG_INLINE vf v_from_int(vi a) { return _mm_cvtepi32_ps(a); }
 
-SG_INLINE vi v_dot4(vi sum, vi u, const int8_t *s)
+SG_INLINE vi v_dot4(vi sum, vi u, vi s)
 {
-    const __m128i zero = _mm_setzero_si128(), bytes = _mm_loadu_si128((const __m128i *)s);
-    const __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(zero, bytes), 8);
-    const __m128i high = _mm_srai_epi16(_mm_unpackhi_epi8(zero, bytes), 8);
+    const __m128i zero = _mm_setzero_si128();
+    const __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(zero, s), 8);
+    const __m128i high = _mm_srai_epi16(_mm_unpackhi_epi8(zero, s), 8);
     const vf a = _mm_castsi128_ps(_mm_madd_epi16(_mm_unpacklo_epi8(u, zero), low));
     const vf b = _mm_castsi128_ps(_mm_madd_epi16(_mm_unpackhi_epi8(u, zero), high));
     const __m128i even = _mm_castps_si128(_mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0)));
