@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "Watch the built-in model follow recorded sensor data.",
     "run": "Step a model with live data and write predictions.",
     "inspect": "Show what a model is, or draw its gates.",
+    "bench": "Measure how fast a model runs on this machine.",
     "plugins": "List the adapters and codecs that are installed.",
 }
 
