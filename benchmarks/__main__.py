@@ -24,7 +24,7 @@ def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two sizes and short rounds: does it run at all?")
-    parser.add_argument("--plots", type=Path, metavar="DIR", help="draw bench-*.png, and write bench-tables.txt, in DIR")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="write bench-*.png and bench-tables.txt into DIR")
     arguments = parser.parse_args()
     results = measured(arguments.quick)
     text = report(results)
@@ -63,7 +63,7 @@ def measured(quick: bool) -> Results:
     machine.pin(machine.all_cores())
     say("processes")
     outside = QUICK if quick else OUTSIDE
-    pipe = process.pipe(outside, 2000 if quick else 20_000)
+    pipe = process.pipe(outside, 4000 if quick else 20_000)
     return Results(told, absent, steps, ticks, process.idle_stream(), process.starts(outside), pipe)
 
 

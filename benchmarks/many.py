@@ -1,7 +1,8 @@
-"""Many streams in one tick: a pool on one thread and on two, beside the products alone, a batched cell, and the peak."""
+"""Many streams in one tick: a pool on one thread and on two, the products alone, a batched cell, and the peak."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,10 +48,8 @@ def measure(n_in: int, n_hid: int, n_streams: int, effort: Effort) -> Batch:
     contenders: list[Contender] = [_pool(POOL, net, X, 1)]
     if len(machine.all_cores()) > 1:
         contenders += [_pool(TWO_THREADS, net, X, 2), peak.two_loops()]
-    try:
+    with contextlib.suppress(Absent):  # as told of the single streams
         contenders.append(pytorch.batched(net, X))
-    except Absent:
-        pass  # as told of the single streams
     machine.pin(machine.all_cores())  # where the second thread is to live
     steps = inputs(n_in)
     check(contenders, X, steps, net.answers(steps)[:, None])

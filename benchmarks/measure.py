@@ -28,7 +28,7 @@ class Effort:
     n_each: int  # steps whose times are taken one by one
 
 
-FULL = Effort(rounds=41, round_s=0.01, n_each=20_000)
+FULL = Effort(rounds=75, round_s=0.004, n_each=20_000)
 QUICK = Effort(rounds=7, round_s=0.001, n_each=1000)
 
 
@@ -91,7 +91,7 @@ def rounds(
     for k in range(effort.rounds):
         for name in list(takers)[:: -1 if k % 2 else 1]:
             prepare.get(name, _nothing)()
-            takers[name](max(1, turns[name] // 4))  # others have been in the caches
+            takers[name](turns[name] // 2)  # others have been in the caches
             times[name][k] = _seconds(takers[name], turns[name])
     return times
 

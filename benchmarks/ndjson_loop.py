@@ -1,6 +1,6 @@
 """The loop that a user would write over ONNX Runtime: JSON lines in, JSON lines out.
 
-    python ndjson_loop.py MODEL.onnx N_HID < in.ndjson > out.ndjson
+python ndjson_loop.py MODEL.onnx N_HID < in.ndjson > out.ndjson
 """
 
 import json

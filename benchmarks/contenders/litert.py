@@ -1,6 +1,6 @@
 """LiteRT (TensorFlow Lite): the layer as a converter would write it, made without TensorFlow.
 
-    a = W x + b    v = U h + c    r, z = sigmoid(a + v)    n = tanh(a + r v)    y = n + z (h - n)
+a = W x + b    v = U h + c    r, z = sigmoid(a + v)    n = tanh(a + r v)    y = n + z (h - n)
 """
 
 from __future__ import annotations

@@ -22,9 +22,7 @@ def serialised(network: Network) -> bytes:
     def value(name: str, size: int):
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, size])
 
-    node = helper.make_node(
-        "GRU", ["x", "W", "R", "B", "", "h"], ["", "y"], hidden_size=n_hid, linear_before_reset=1
-    )
+    node = helper.make_node("GRU", ["x", "W", "R", "B", "", "h"], ["", "y"], hidden_size=n_hid, linear_before_reset=1)
     graph = helper.make_graph(
         [node], "gru", [value("x", n_in), value("h", n_hid)], [value("y", n_hid)],
         [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in weights.items()],

@@ -23,7 +23,8 @@ def contenders(network: Network, x: NDArray[np.float32]) -> list[Contender]:
         "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32",
         "ENABLE_CPU_PINNING": False,
     }  # fmt: skip
-    request = core.compile_model(core.read_model(io.BytesIO(serialised(network))), "CPU", settings).create_infer_request()
+    model = core.read_model(io.BytesIO(serialised(network)))
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
     request.set_tensor("x", ov.Tensor(x[None, None], shared_memory=True))
     h, y = (request.get_tensor(name).data for name in ("h", "y"))
     h[:] = 0

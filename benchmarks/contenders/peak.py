@@ -40,8 +40,8 @@ def operations() -> int:
 @cache
 def width() -> int:
     """Bytes of the vectors that are fastest here."""
-    from streamgru.kernels import packed
     from benchmarks.measure import QUICK, rounds
+    from streamgru.kernels import packed
 
     supported = WIDTHS[{"avx512": 0, "avx2": 1}.get(packed.isas()[0], 2) :]
     times = rounds({str(w): lambda n, w=w: loops().bench_peak(w, LONG(n * ROUNDS)) for w in supported}, QUICK)
