@@ -14,7 +14,7 @@ C, BOUND, INT8, PEER = "streamgru, C", "streamgru, bound", "streamgru int8, C", 
 FASTER_THAN_PEER = {32: 15.0, 128: 5.0, 512: 1.4, 1024: 1.2}
 INT8_FASTER = {128: 2.0, 256: 3.0, 512: 3.0, 1024: 3.0}
 OF_PEAK = {32: 0.60, 128: 0.85, 256: 0.85, 512: 0.85, 1024: 0.85}
-SCALES = 1.8
+SCALES, SCALES_FROM = 1.8, 128  # n_hid
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Figure:
     @property
     def wanted(self) -> str:
         """In words."""
-        return f"{'≥' if self.at_least else '≤'} {self.limit:g} {self.unit}"
+        return f"{'≥' if self.at_least else '≤'} {self.limit:g} {self.unit}".rstrip()
 
     @property
     def verdict(self) -> str:
@@ -104,7 +104,7 @@ def _of_batches(batches: Sequence[Batch]) -> Iterator[Figure]:
     where, least = worst({batch.n_streams: ratio(batch.times, SGEMM, POOL) for batch in batches})
     yield Figure("a tick with its gates, times sgemm without", where, 1, True, least)
     scaling = {b.n_streams: two for b in batches if (two := b.two_threads()) and _loops_scale(b)}
-    if scaling:
+    if scaling and n_hid >= SCALES_FROM:
         where, least = worst(scaling)
         yield Figure("a tick on two threads, times one", where, SCALES, True, least)
 

@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter
 from benchmarks.many import POOL, SGEMM, TWO_THREADS
 from benchmarks.results import PYTHON, Results
 from benchmarks.single import READ, Steps
+from benchmarks.table import number
 
 OURS, OTHERS = "#0b6e4f", "#7d7d7d"
 # name -> colour, line, label
@@ -72,9 +73,10 @@ def _steps(results: Results) -> Figure:
 
 def _labels(axes: Axes, x: float, ends: dict[str, tuple[float, str]]) -> None:
     """Names beside the left ends of the lines, moved apart where they would lie on each other."""
-    lowest = 0.0
+    bottom, top = axes.get_ylim()
+    apart, lowest = (top / bottom) ** 0.042, 0.0
     for label, (y, colour) in sorted(ends.items(), key=lambda item: item[1][0]):
-        y = lowest = max(y, lowest * 1.45)
+        y = lowest = max(y, lowest * apart)
         axes.annotate(
             label, (x, y), xytext=(-10, 0), textcoords="offset points", ha="right", va="center", color=colour,
             annotation_clip=False,
@@ -114,11 +116,11 @@ def _latency(steps: Steps) -> Figure:
         colour, _, label = LINES[name]
         axes.hist(us[name], bins, color=colour, log=True)
         axes.set_xscale("log")
-        told = ", ".join(f"{key} {ns / 1e3:.3g}" for key, ns in steps.tails[name].items())
+        told = ", ".join(f"{key} {number(ns / 1e3)}" for key, ns in steps.tails[name].items())
         axes.set_title(f"{label}: {told} µs", loc="left", fontsize=10)
         axes.set_ylim(0.7)
     all_axes[-1, 0].set_xlabel("µs of a single step")
-    all_axes[-1, 0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    all_axes[-1, 0].xaxis.set_major_formatter(FuncFormatter(_plain))
     figure.supylabel("steps", fontsize=10)
     figure.suptitle(f"Every step of {len(us[names[0]]):,}, {steps.n_in} → {steps.n_hid}", x=0.01, ha="left")
     return figure
@@ -129,7 +131,11 @@ def _log(axes: Axes, x: str, y: str) -> None:
     axes.set_yscale("log")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+
+
+def _plain(value: float, _position: object) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def _save(figure: Figure, path: Path) -> None:

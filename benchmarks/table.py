@@ -9,11 +9,13 @@ import numpy as np
 from benchmarks.contenders.peak import PEAK_TWICE
 from benchmarks.figures import figures, not_measured
 from benchmarks.many import POOL, SGEMM, TWO_THREADS, Batch
-from benchmarks.measure import ratio
+from benchmarks.measure import Middle, ratio
 from benchmarks.results import PYTHON, Results, read_gb_s
 from benchmarks.single import PARTS, READ
 
 OURS = "streamgru"
+MANY = ("size, streams", "µs per tick", "streams/s", "of the peak", "sgemm of it", "torch takes", "two threads",
+        "two loops")  # fmt: skip
 
 
 def report(results: Results) -> str:
@@ -30,6 +32,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return ["| " + " | ".join(_padded(line, widths)) + " |" for line in (lines[0], rule, *lines[1:])]
+
+
+def number(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def interval(found: Middle) -> str:
+    """A median with its interval, where it has one."""
+    if found.low == found.high:
+        return number(found.median)
+    return f"{number(found.median)} [{number(found.low)}, {number(found.high)}]"
 
 
 def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
@@ -54,7 +68,7 @@ def _times(results: Results) -> Iterator[str]:
     names = list(dict.fromkeys(name for steps in results.steps for name in steps.times))
     header = ["", *(f"{steps.n_in} → {steps.n_hid}" for steps in results.steps)]
     yield from table(
-        header, ([name, *(f"{1e6 * np.median(s.times[name]):.3g}" for s in results.steps)] for name in names)
+        header, ([name, *(number(1e6 * float(np.median(s.times[name]))) for s in results.steps)] for name in names)
     )
 
 
@@ -70,7 +84,7 @@ def _over_ours(results: Results) -> Iterator[str]:
     yield from ("", f"**Times `{PYTHON}`** (median of the pairs, 95 % interval)", "")
     others = (OURS, "reset before", "stack", PARTS, READ)
     names = [name for name in results.steps[0].times if not name.startswith(others)]
-    rows = ([name, *(f"{ratio(s.times, name, PYTHON):.3g}" for s in results.steps)] for name in names)
+    rows = ([name, *(interval(ratio(s.times, name, PYTHON)) for s in results.steps)] for name in names)
     yield from table(["", *(f"{steps.n_in} → {steps.n_hid}" for steps in results.steps)], rows)
 
 
@@ -79,13 +93,22 @@ def _tails(results: Results) -> Iterator[str]:
     rows = []
     for steps in results.steps:
         for name, tails in steps.tails.items():
-            rows.append([f"{steps.n_in} → {steps.n_hid}, {name}", *(f"{ns / 1e3:.3g}" for ns in tails.values())])
+            rows.append([f"{steps.n_in} → {steps.n_hid}, {name}", *(number(ns / 1e3) for ns in tails.values())])
     yield from table(["", "p50", "p99", "p99.9", "max"], rows)
 
 
 def _many(results: Results) -> Iterator[str]:
     yield from ("", f"**Many streams in one tick** (one core does {results.peak_gflops():.1f} GFLOP/s)", "")
-    header = ["", "µs per tick", "streams/s", "of the peak", "sgemm of it", "torch takes", "two threads", "two loops"]
+    header = [
+        "size, streams",
+        "µs per tick",
+        "streams/s",
+        "of the peak",
+        "sgemm of it",
+        "torch takes",
+        "two threads",
+        "two loops",
+    ]
     yield from table(header, ([*_batch(batch)] for batch in results.batches))
     yield ""
     yield (
@@ -96,9 +119,9 @@ def _many(results: Results) -> Iterator[str]:
 
 def _batch(batch: Batch) -> Iterator[str]:
     seconds = float(np.median(batch.times[POOL]))
-    yield f"{batch.n_in} → {batch.n_hid}, {batch.n_streams:,} streams"
-    yield f"{1e6 * seconds:.3g}"
-    yield f"{batch.n_streams / seconds:.3g}"
+    yield f"{batch.n_in} → {batch.n_hid}, {batch.n_streams:,}"
+    yield number(1e6 * seconds)
+    yield number(batch.n_streams / seconds)
     yield f"{batch.of_peak(POOL):.2f}"
     yield f"{batch.of_peak(SGEMM):.2f}"
     yield f"{ratio(batch.times, 'torch GRUCell', POOL):.2f}" if "torch GRUCell" in batch.times else "–"
@@ -121,10 +144,8 @@ def _processes(results: Results) -> Iterator[str]:
 def _figures(results: Results) -> Iterator[str]:
     yield from ("", "**Figures to reach**", "")
     rows = [
-        [f.what, f.where, f.wanted.rstrip(), f"{f.measured:.3g}" if f.measured.low < f.measured.high
-         else f"{f.measured.median:.3g}", f.verdict]
-        for f in figures(results)
-    ]  # fmt: skip
+        [found.what, found.where, found.wanted, interval(found.measured), found.verdict] for found in figures(results)
+    ]
     yield from table(["", "where", "to reach", "measured", ""], rows)
     yield ""
     yield from (f"Not measured here: {line}." for line in not_measured(results))

@@ -47,16 +47,15 @@ def test_percentiles_are_positive_and_in_order(told):
     for found in told["step_ns"].values():
         assert list(found) == [*PERCENTILES, "n_steps"]
         values = [found[key] for key in PERCENTILES]
-        assert 0 < values[0]
+        assert values[0] > 0
         assert values == sorted(values)
         assert found["n_steps"] >= 2
 
 
-def test_what_a_step_reads(told):
-    """Reading takes time, and the ratio is that of the two times, but for the medians."""
-    assert 0 < told["read_once_ns"]
-    assert 0 < told["back_to_back_ns"]
-    assert 0 < told["read_once_over_step"]
+def test_a_step_and_reading_take_time(told):
+    assert told["read_once_ns"] > 0
+    assert told["back_to_back_ns"] > 0
+    assert told["read_once_over_step"] > 0
 
 
 def test_pools_of_every_size_on_one_thread_and_on_so_many(told):

@@ -57,7 +57,9 @@ def test_every_byte_is_read_and_none_behind(width):
     """The second page of a file that was cut after its first kills whoever reads it."""
 
     def read(n_bytes):
-        return subprocess.run([sys.executable, "-c", CUT_FILE, str(width), str(n_bytes)], capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-c", CUT_FILE, str(width), str(n_bytes)], capture_output=True, text=True
+        )
 
     whole, beyond = read(mmap.PAGESIZE), read(mmap.PAGESIZE + 4)
     assert (whole.returncode, whole.stdout, whole.stderr) == (0, "True\n", "")
