@@ -42,6 +42,8 @@ class Contender(Protocol):
 class FromPython:
     """A statement in a loop, compiled as ``timeit`` does it; *names* are its local variables."""
 
+    tolerance: float | None
+
     def __init__(
         self, name: str, statement: str, answer: Callable[[], NDArray[Any]], tolerance: float = F32, **names: Any
     ) -> None:
@@ -74,7 +76,7 @@ class FromPython:
 class FromC:
     """A C function in a C loop."""
 
-    tolerance: float | None = F32
+    tolerance: float | None
 
     def __init__(
         self, name: str, step: ctypes.c_void_p, stream: ctypes.c_void_p, x: NDArray[Any], y: NDArray[Any],

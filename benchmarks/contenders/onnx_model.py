@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ def serialised(network: Network) -> bytes:
     weights = {"W": w[None], "R": u[None], "B": np.concatenate([b, c])[None]}
     n_in, n_hid = network.n_in, network.n_hid
 
-    def value(name: str, size: int):
+    def value(name: str, size: int) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, size])
 
     node = helper.make_node("GRU", ["x", "W", "R", "B", "", "h"], ["", "y"], hidden_size=n_hid, linear_before_reset=1)
@@ -31,7 +33,7 @@ def serialised(network: Network) -> bytes:
     return helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
 
 
-def _zrh(tensor: NDArray) -> NDArray:
+def _zrh(tensor: NDArray[Any]) -> NDArray[Any]:
     """ONNX has the update gate first."""
     r, z, n = np.split(tensor, 3)
     return np.concatenate([z, r, n])

@@ -135,7 +135,7 @@ def _per_call(total_ns: Callable[[int], int]) -> float:
 
 def _python_ns(model: Model, x: NDArray[Any], seconds: float) -> NDArray[np.int64]:
     step, y, clock = model.stream().step, np.empty(model.n_out, model.dtype), time.perf_counter_ns
-    ns = []
+    ns: list[int] = []
     with _no_collector():
         end = clock() + seconds * 1e9
         while (started := clock()) < end or len(ns) < 2:
@@ -146,7 +146,7 @@ def _python_ns(model: Model, x: NDArray[Any], seconds: float) -> NDArray[np.int6
 
 def _bound_ns(model: Model, x: NDArray[Any], seconds: float) -> NDArray[np.int64]:
     step, clock = model.stream().bind(x).step, time.perf_counter_ns
-    ns = []
+    ns: list[int] = []
     with _no_collector():
         end = clock() + seconds * 1e9
         while (started := clock()) < end or len(ns) < 2:
@@ -173,7 +173,8 @@ def _without_clock(ns: list[int]) -> NDArray[np.int64]:
     for _ in range(1001):
         started = clock()
         costs.append(clock() - started)
-    return np.maximum(np.array(ns) - int(np.median(costs)), 0)
+    found: NDArray[np.int64] = np.maximum(np.array(ns, np.int64) - int(np.median(costs)), 0)
+    return found
 
 
 def _against_reading(model: Model, x: NDArray[Any], arrays: list[NDArray[Any]], seconds: float) -> tuple[float, ...]:

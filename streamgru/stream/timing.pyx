@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t
 
 from streamgru.model.plan cimport Plan
 from streamgru.stream.arrays cimport direct
-from streamgru.stream.running cimport STEPPED, Outcome, Running, take_step
+from streamgru.stream.running cimport STEPPED, Outcome, take_step
 from streamgru.stream.stream cimport Stream, failure
 
 import numpy as np
