@@ -14,7 +14,7 @@ STUBTEST := --concise --ignore-disjoint-bases --ignore-positional-only --ignore-
 	--allowlist tests/packaging/stubtest.txt
 COMPILED := $(shell find streamgru -name '*.pyi' | sed 's,\.pyi$$,,; s,/,.,g')
 
-.PHONY: help demo test lint docs bench bench-here check matrix exhaustive pictures clean install-test
+.PHONY: help demo test lint docs bench bench-here check matrix endurance exhaustive pictures clean install-test
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make bench       time it, beside other runtimes and the limits of this machine: ten minutes"
 	@echo "make check       lint, test and docs: what a change must pass"
 	@echo "make matrix      wheel, tests and demo on Python 3.11, 3.12 and 3.13"
+	@echo "make endurance   a hundred million steps of one stream, twice: some minutes"
 	@echo "make exhaustive  sigmoid, tanh and exp over all floats: a quarter of an hour"
 	@echo "make pictures    draw the pictures of the documentation again"
 
@@ -58,6 +59,9 @@ check: lint test docs
 
 matrix: $(VENV)/.build
 	$(BIN)/python tests/packaging/matrix.py $(PYTHONS)
+
+endurance: install-test
+	$(BIN)/python -m tests.realtime.endurance $(ARGS)
 
 exhaustive:
 	$(PYTHON) -m tests.kernels.simd.exhaustive

@@ -52,3 +52,19 @@ def pytest_make_collect_report(collector):
 def rng():
     """The same numbers in every run."""
     return np.random.default_rng(20261123)
+
+
+@pytest.fixture(scope="session")
+def sdist(tmp_path_factory):
+    """The sdist of this checkout."""
+    from tests.environments import build_sdist  # not for those who copy this file alone, as test_conftest.py does
+
+    return build_sdist(tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="session")
+def wheel(sdist, tmp_path_factory):
+    """The wheel, built once for all who install it."""
+    from tests.environments import build_wheel
+
+    return build_wheel(sdist, tmp_path_factory.mktemp("wheel"))

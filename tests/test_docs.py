@@ -59,7 +59,10 @@ class Page:
         self.names = {"__name__": "__main__"}
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]  # in place of 9000, which may be in use
-        self.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(Path(streamgru.__file__).parents[1]),  # Cython does not see an editable installation
+        }
         self.running = []
 
     def run(self, note, kind, text):
@@ -209,6 +212,13 @@ def test_layer_has_its_place():
 
     for cls in LAYER_KINDS.values():
         assert f".. autoclass:: {cls.__name__}\n" in reference("spec")
+
+
+def test_cimported_name_has_its_place():
+    declared = (ROOT / "streamgru" / "__init__.pxd").read_text().partition("cimport (")[2]
+    names = re.findall(r"\w+", declared)
+    assert "sg_step" in names
+    assert [name for name in names if not re.search(rf"\b{name}\b", reference("cython"))] == []
 
 
 def test_exit_code_has_its_place():

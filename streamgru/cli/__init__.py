@@ -19,6 +19,8 @@ COMMANDS = {
     "demo": "Watch the built-in model follow recorded sensor data.",
     "run": "Step a model with live data and write predictions.",
     "inspect": "Show what a model is, or draw its gates.",
+    "convert": "Write a model as a native file, also with small weights.",
+    "verify": "Tell whether two models give the same answers.",
     "bench": "Measure how fast a model runs on this machine.",
     "plugins": "List the adapters and codecs that are installed.",
 }

@@ -12,6 +12,9 @@ from streamgru.errors import LoadError
 if TYPE_CHECKING:
     from streamgru.stream.model import Model
 
+KERNELS = ("auto", "blas", "packed")
+DTYPES = ("float32", "float64")
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -27,15 +30,33 @@ model_argument = click.argument("model", metavar="MODEL")
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """How a model is loaded: --spec, --dtype, --kernel."""
     for decorate in (
-        option("--kernel", type=click.Choice(["auto", "blas", "packed"]), default="auto", show_default=True,
+        option("--kernel", type=click.Choice(KERNELS), default="auto", show_default=True,
                help="What computes the network."),
-        option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True,
+        option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True,
                help="What the network is computed in."),
         option("--spec", type=click.Path(exists=True, dir_okay=False), default=None,
                help="A TOML file that tells what names and shapes in MODEL cannot."),
     ):  # fmt: skip
         command = decorate(command)
     return command
+
+
+def side_options(side: str) -> Decorator:
+    """How one of two models is loaded: --spec-a, --dtype-a, --kernel-a."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for add in (
+            click.option(f"--kernel-{side}", type=click.Choice(KERNELS), default="auto", show_default=True,
+                         help=f"What computes {side.upper()}."),
+            click.option(f"--dtype-{side}", type=click.Choice(DTYPES), default="float32", show_default=True,
+                         help=f"What {side.upper()} is computed in."),
+            click.option(f"--spec-{side}", type=click.Path(exists=True, dir_okay=False), default=None,
+                         help=f"A TOML file that tells what names and shapes in {side.upper()} cannot."),
+        ):  # fmt: skip
+            command = add(command)
+        return command
+
+    return decorate
 
 
 def load_model(model: str, spec: str | None, dtype: str, kernel: str) -> Model:

@@ -1,12 +1,16 @@
 """The table of packed kernels; see simd/packed.h."""
 
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint16_t
 
 
 cdef extern from "activations.h" nogil:
     ctypedef struct sg_activation:
         int kind
         double alpha, beta
+
+
+cdef extern from "simd/half_and_fma.h" nogil:
+    float half_to_float(uint16_t half)
 
 
 cdef extern from "simd/packed.h" nogil:

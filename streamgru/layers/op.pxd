@@ -39,6 +39,7 @@ cdef struct Op:
     Py_ssize_t gate_size     # n_hid, rounded up to whole panels
     Py_ssize_t scratch       # work[scratch]: room for products and quantised vectors
     Py_ssize_t projected     # work[projected]: bias + W x of a packed GRU, in panels
+    const float* scale       # of the rows of an embedding of int8
     const void* weight       # shapes: see the step function
     const void* weight_hh
     const void* bias

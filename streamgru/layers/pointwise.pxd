@@ -5,6 +5,8 @@ from streamgru.layers.op cimport Op
 
 cdef void dense(const Op* op, const real* state, real* work) noexcept nogil
 cdef void embedding(const Op* op, const real* state, real* work) noexcept nogil
+cdef void embedding_f16(const Op* op, const real* state, real* work) noexcept nogil
+cdef void embedding_q8(const Op* op, const real* state, real* work) noexcept nogil
 cdef void scale(const Op* op, const real* state, real* work) noexcept nogil
 cdef void layernorm(const Op* op, const real* state, real* work) noexcept nogil
 cdef void activation(const Op* op, const real* state, real* work) noexcept nogil

@@ -2,10 +2,12 @@
 """The layers that remember nothing: what stands around the GRUs of a network."""
 
 from libc.math cimport exp, sqrt
+from libc.stdint cimport int8_t, uint16_t
 from libc.string cimport memcpy
 
 from streamgru.kernels.activations cimport activate
 from streamgru.kernels.blas cimport gemv
+from streamgru.kernels.packed cimport half_to_float
 
 
 cdef void dense(const Op* op, const real* state, real* work) noexcept nogil:
@@ -20,6 +22,22 @@ cdef void embedding(const Op* op, const real* state, real* work) noexcept nogil:
     """y = W[token]: weight (vocab, n_out). The plan has checked the token."""
     cdef Py_ssize_t token = <Py_ssize_t>work[op.src]
     memcpy(work + op.dst, <const real*>op.weight + token * op.n_out, op.n_out * sizeof(real))
+
+
+cdef void embedding_f16(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = W[token], of 16-bit floats."""
+    cdef Py_ssize_t token = <Py_ssize_t>work[op.src], i
+    cdef const uint16_t* row = <const uint16_t*>op.weight + token * op.n_out
+    for i in range(op.n_out):
+        work[op.dst + i] = half_to_float(row[i])
+
+
+cdef void embedding_q8(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = W[token] * scale[token], of int8: the product is that of float32 in either dtype."""
+    cdef Py_ssize_t token = <Py_ssize_t>work[op.src], i
+    cdef const int8_t* row = <const int8_t*>op.weight + token * op.n_out
+    for i in range(op.n_out):
+        work[op.dst + i] = <float>row[i] * op.scale[token]
 
 
 cdef void scale(const Op* op, const real* state, real* work) noexcept nogil:

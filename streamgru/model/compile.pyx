@@ -76,8 +76,7 @@ def _gru(Code code, placed):
         op.layer = _packed_gru(code, placed, op)
         op.many, op.steps = packed.gru_many, packed.gru_steps
         return
-    op.weight = code.array(placed, "weight_ih", _plain(tensors["weight_ih"]), 0, 0)
-    op.weight_hh = code.array(placed, "weight_hh", _plain(tensors["weight_hh"]), 0, 0)
+    op.weight, op.weight_hh = _plain(code, placed, "weight_ih"), _plain(code, placed, "weight_hh")
     if layer.variant == "after":
         op.one = pick(code, gru.gru_after[float], gru.gru_after[double])
     else:
@@ -118,7 +117,10 @@ cdef int _matrix(Code code, sg_matrix* m, placed, str key, int kind, tuple order
         if not fits:
             raise SpecError(f"layer {placed.layer.name!r}: a tensor holds a value that is too large for float32")
     matrix = matrices.matrix(weight, kind, order, n_gates)
-    code.stored[name] = code.stored.get(name, ()) + (matrix,)
+    if isinstance(weight, Quantised) and kind != matrices.Q8:
+        code.stored[name] = weight  # widened, its integers and its scale could not be told apart again
+    else:
+        code.stored[name] = code.stored.get(name, ()) + (matrix,)
     m.data, m.n_cols = code.keep(matrix.data), matrix.n_cols
     m.scale = <const float*>code.keep(matrix.scale)
     m.offset = <const int32_t*>code.keep(matrix.offset)
@@ -131,7 +133,7 @@ def _dense(Code code, placed):
     op.function = _function(placed.layer.function)
     op.bias = code.array(placed, "bias", placed.tensors.get("bias"), op.n_out, 0)
     if not code.use_packed:
-        op.weight = code.array(placed, "weight", _plain(placed.tensors["weight"]), 0, 0)
+        op.weight = _plain(code, placed, "weight")
         op.one = pick(code, pointwise.dense[float], pointwise.dense[double])
         return
     d = <sg_dense*>code.room(sizeof(sg_dense))
@@ -145,9 +147,22 @@ def _dense(Code code, placed):
 
 
 def _embedding(Code code, placed):
+    """A table stays as small as it came: its rows are widened when they are looked up."""
     cdef Op* op = code.add(placed)
-    op.weight = code.array(placed, "weight", _plain(placed.tensors["weight"]), 0, 0)
-    op.one = pick(code, pointwise.embedding[float], pointwise.embedding[double])
+    weight = placed.tensors["weight"]
+    if isinstance(weight, Quantised):
+        weight = Quantised(np.require(weight.q8, None, ["C", "A"]), np.require(weight.scale, np.float32, ["C", "A"]))
+        op.weight, op.scale = code.keep(weight.q8), <const float*>code.keep(weight.scale)
+        op.one = pick(code, pointwise.embedding_q8[float], pointwise.embedding_q8[double])
+    elif weight.dtype == np.float16:
+        weight = np.require(weight, np.float16, ["C", "A"])
+        op.weight = code.keep(weight)
+        op.one = pick(code, pointwise.embedding_f16[float], pointwise.embedding_f16[double])
+    else:
+        op.weight = code.array(placed, "weight", weight, 0, 0)
+        op.one = pick(code, pointwise.embedding[float], pointwise.embedding[double])
+        return
+    code.stored[f"{placed.layer.name}.weight"] = weight
 
 
 def _scale(Code code, placed):
@@ -220,9 +235,13 @@ FILL = {
 }
 
 
-def _plain(weight):
-    """A weight as an array of floats."""
-    return weight.widened() if isinstance(weight, Quantised) else weight
+cdef const void* _plain(Code code, placed, str key) except NULL:
+    """A weight in the dtype of the plan; of int8, the integers are kept beside it to be told again."""
+    weight = placed.tensors[key]
+    if not isinstance(weight, Quantised):
+        return code.array(placed, key, weight, 0, 0)
+    code.stored[f"{placed.layer.name}.{key}"] = weight
+    return code.array(placed, "", weight.widened(), 0, 0)
 
 
 cdef inline void* pick(Code code, OneF32 f32, OneF64 f64) noexcept:

@@ -12,11 +12,10 @@ import numpy as np
 
 from streamgru.errors import SpecError
 from streamgru.model import spec as s
-from streamgru.model.small import Quantised, TensorInfo
+from streamgru.model.small import Q8, SCALE, Quantised, TensorInfo, find_quantised
 
 ALIGN = 16  # elements; 64 bytes of float32, so that no value shares a cache line with another
 MAX_ELEMENTS = 1 << 24
-Q8, SCALE = ".q8", ".scale"  # the two tensors of a matrix of int8
 RESERVED = ("id", "t", "seq", "label", "error")  # what else a prediction may tell, beside its outputs
 
 
@@ -173,10 +172,11 @@ def _place(
     found: dict[str, np.ndarray | Quantised] = {}
     for key, (shape, required) in tensor_shapes(layer, inputs[0].size, vocab).items():
         name = f"{layer.name}.{key}"
-        if name in tensors:
+        quantised = find_quantised(name, tensors, shape)
+        if quantised is not None:
+            found[key] = quantised
+        elif name in tensors:
             found[key] = _checked(name, tensors[name], shape)
-        elif name + Q8 in tensors and len(shape) == 2:
-            found[key] = _quantised(name, tensors, shape)
         elif required:
             raise SpecError(f"tensor {name!r}: expected shape {shape}, but the file has none of that name")
     output = _reserve(layout, output_size(layer, tuple(value.size for value in inputs)))
@@ -196,8 +196,8 @@ def _place(
 
 
 def _quantised_size(n_cols: int) -> int:
-    """Elements that a quantised vector takes: its scale, then bytes (sg_quantised_floats of packed.h)."""
-    return ALIGN + _aligned(-(-n_cols // 4))
+    """Elements of a quantised vector: its scale, then two bytes of each number (sg_quantised_floats of packed.h)."""
+    return ALIGN + _aligned(-(-n_cols // 2))
 
 
 def _checked(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -208,19 +208,6 @@ def _checked(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
     if not np.isfinite(tensor).all():
         raise SpecError(f"tensor {name!r}: holds NaN or infinity")
     return tensor
-
-
-def _quantised(name: str, tensors: dict[str, np.ndarray], shape: tuple[int, ...]) -> Quantised:
-    """A matrix of int8 with a scale for each row."""
-    q8, scale = tensors[name + Q8], tensors.get(name + SCALE)
-    if q8.dtype != np.int8 or q8.shape != shape:
-        raise SpecError(f"tensor {name + Q8!r}: expected int8 {shape}, got {q8.dtype} {q8.shape}")
-    if scale is None:
-        raise SpecError(f"tensor {name + SCALE!r}: expected shape {shape[:1]}, but the file has none of that name")
-    scale = _checked(name + SCALE, scale, shape[:1]).astype(np.float32)
-    if not ((scale >= 0) & np.isfinite(scale)).all():
-        raise SpecError(f"tensor {name + SCALE!r}: expected finite numbers of at least 0")
-    return Quantised(q8, scale)
 
 
 def _check_outputs(program: s.Program, n_out: int) -> None:

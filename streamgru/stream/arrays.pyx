@@ -60,6 +60,13 @@ cdef cnp.ndarray as_vector(Plan plan, object x):
     return array
 
 
+cdef int check_input(Plan plan, object x) except -1:
+    cdef Py_ssize_t n_in = plan.program.n_in
+    if direct(plan, x, 1, 0, n_in) == NULL:
+        raise ShapeError(f"x: expected a contiguous {plan.dtype} array ({n_in},), got {_describe(x)}")
+    return 0
+
+
 cdef cnp.ndarray output_vector(Plan plan, object out):
     cdef cnp.npy_intp n_out = plan.program.n_out
     if out is None:
@@ -82,6 +89,10 @@ cdef cnp.ndarray output_rows(Plan plan, object out, Py_ssize_t n_rows):
 
 
 cdef object refusal(Plan plan, cnp.ndarray x, Py_ssize_t row, Py_ssize_t index):
+    if index < 0:
+        return NonFiniteError(
+            f"row {row}: was not finite, or no token, when it was read; another thread is writing to it"
+        )
     value = x[index] if x.ndim == 1 else x[row, index]
     where = _at("x", (index,)) if x.ndim == 1 else _at("X", (row, index))
     for token in plan.layout.tokens:

@@ -66,9 +66,8 @@ cdef class Crew:
             for i in range(share.n):
                 if rows.marks[share.order[i]] != STEPPED and (failed < 0 or share.order[i] < failed):
                     failed = share.order[i]
-            if failed >= 0:
-                _undo(rows, starts[k + 1])
-                break
+        if failed >= 0:  # not before every round is done: an earlier row of another stream may be in a later one
+            _undo(rows, starts[n_rounds])
         return failed
 
 

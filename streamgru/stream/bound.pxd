@@ -9,6 +9,4 @@ cdef class Bound:
     cdef readonly Stream stream
     cdef readonly cnp.ndarray x     # (n_in,)
     cdef readonly cnp.ndarray out   # (n_out,)
-    cdef const void* source         # the numbers of x
-    cdef void* target               # the numbers of out
     cdef bint release               # whether a step is long enough to give the GIL away

@@ -26,4 +26,6 @@ class Bound:
         ------
         NonFiniteError, TokenError, StreamBusy
             As :meth:`Stream.step`; state and *out* are as they were.
+        ShapeError
+            If one of the arrays was resized, or made into something else, since it was bound.
         """

@@ -3,11 +3,10 @@
 
 cimport numpy as cnp
 
-from streamgru.stream.arrays cimport direct, output_vector
+from streamgru.model.plan cimport Plan
+from streamgru.stream.arrays cimport check_input, direct, output_vector
 from streamgru.stream.running cimport STEPPED, Outcome, take_step
 from streamgru.stream.stream cimport WORTH_RELEASING, Stream, failure
-
-from streamgru.errors import ShapeError
 
 cnp.import_array()
 
@@ -18,15 +17,9 @@ cdef class Bound:
     Thread-safety: as its stream; the arrays are read and written while a step is under way.
     """
 
-    def __cinit__(self, Stream stream not None, cnp.ndarray x not None, out):
-        cdef const void* source = direct(stream.plan, x, 1, 0, stream.plan.program.n_in)
-        if source == NULL:
-            raise ShapeError(
-                f"x: expected a contiguous {stream.plan.dtype} array ({stream.plan.program.n_in},), "
-                f"got {x.dtype} {(<object>x).shape}"
-            )
+    def __cinit__(self, Stream stream not None, x, out):
+        check_input(stream.plan, x)
         self.stream, self.x, self.out = stream, x, output_vector(stream.plan, out)
-        self.source, self.target = source, cnp.PyArray_DATA(self.out)
         self.release = stream.plan.n_macs >= WORTH_RELEASING
 
     def step(self):
@@ -36,13 +29,22 @@ cdef class Bound:
         ------
         NonFiniteError, TokenError, StreamBusy
             As :meth:`Stream.step`; state and *out* are as they were.
+        ShapeError
+            If one of the arrays was resized, or made into something else, since it was bound.
         """
+        cdef Plan plan = self.stream.plan
+        # Where the numbers are is asked each time: an array can be resized in place.
+        cdef const void* source = direct(plan, self.x, 1, 0, plan.program.n_in)
+        cdef void* target = <void*>direct(plan, self.out, 1, 0, plan.program.n_out)
         cdef Outcome outcome
+        if source == NULL or target == NULL or not cnp.PyArray_ISWRITEABLE(self.out):
+            check_input(plan, self.x)
+            output_vector(plan, self.out)
         if self.release:
             with nogil:
-                outcome = take_step(&self.stream.running, self.source, self.target)
+                outcome = take_step(&self.stream.running, source, target)
         else:
-            outcome = take_step(&self.stream.running, self.source, self.target)
+            outcome = take_step(&self.stream.running, source, target)
         if outcome != STEPPED:
             raise failure(self.stream, self.x, outcome)
         return self.out

@@ -2,6 +2,7 @@
 
 Everything that takes a ``sg_stream*`` may be called without the GIL. The pointer is good as long as the
 :class:`~streamgru.Stream` that it came from. Numbers are in the model's dtype, ``float`` or ``double``.
+This file cimports nothing, so that nobody needs the headers of NumPy for it.
 """
 
 cdef extern from *:
@@ -29,6 +30,9 @@ cdef Py_ssize_t sg_n_out(const sg_stream* stream) noexcept nogil
 cdef Py_ssize_t sg_itemsize(const sg_stream* stream) noexcept nogil
 # One timestep from x (n_in,) to y (n_out,). Anything but SG_STEPPED leaves state and y as they were.
 cdef sg_outcome sg_step(sg_stream* stream, const void* x, void* y) noexcept nogil
+# The exception that Stream.step would have raised for this outcome of a step of x (n_in,); None for SG_STEPPED.
+# *stream* is the streamgru.Stream. The only function here, beside sg_stream_of, that needs the GIL.
+cdef object sg_error(object stream, const void* x, sg_outcome outcome)
 # Back to the state that a stream starts from: SG_STEPPED or SG_BUSY.
 cdef sg_outcome sg_reset(sg_stream* stream) noexcept nogil
 

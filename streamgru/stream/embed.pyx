@@ -1,10 +1,14 @@
 # cython: freethreading_compatible=True
 """The step for Cython and C: opaque streams, free functions, no GIL. Cimported through ``streamgru`` itself."""
 
+cimport numpy as cnp
+
 from streamgru.model cimport run
 from streamgru.stream.busy cimport sg_give, sg_take
-from streamgru.stream.running cimport Running, take_step
-from streamgru.stream.stream cimport Stream
+from streamgru.stream.running cimport Outcome, Running, take_step
+from streamgru.stream.stream cimport Stream, failure
+
+cnp.import_array()
 
 
 cdef int sg_api_version() noexcept nogil:
@@ -31,6 +35,16 @@ cdef Py_ssize_t sg_itemsize(const sg_stream* stream) noexcept nogil:
 
 cdef sg_outcome sg_step(sg_stream* stream, const void* x, void* y) noexcept nogil:
     return <sg_outcome><int>take_step(<Running*>stream, x, y)
+
+
+cdef object sg_error(object stream, const void* x, sg_outcome outcome):
+    cdef Stream owner
+    cdef cnp.npy_intp n_in
+    if outcome == SG_STEPPED:
+        return None
+    owner = stream
+    n_in = owner.plan.program.n_in
+    return failure(owner, cnp.PyArray_SimpleNewFromData(1, &n_in, owner.plan.typenum, <void*>x), <Outcome><int>outcome)
 
 
 cdef sg_outcome sg_reset(sg_stream* stream) noexcept nogil:

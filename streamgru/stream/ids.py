@@ -33,30 +33,30 @@ class Ended(NamedTuple):
 
 
 class Ids:
-    """The handles of the open streams, by id."""
+    """The slots of the open streams, by id."""
 
     def __init__(self) -> None:
         # An int is kept as text: a dict keys its hash for text alone, and strangers could choose ints that collide.
-        self._of_text: dict[str, Handle] = {}
-        self._of_bytes: dict[bytes, Handle] = {}
-        self._of_number: dict[str, Handle] = {}
+        self._of_text: dict[str, int] = {}
+        self._of_bytes: dict[bytes, int] = {}
+        self._of_number: dict[str, int] = {}
 
-    def get(self, id: Id) -> Handle | None:
-        """The handle of an id, None if no such stream is open; ShapeError if it is no id."""
+    def get(self, id: Id) -> int | None:
+        """The slot of an id, None if no such stream is open; ShapeError if it is no id."""
         table, key = self._place(id)
         return table.get(key)
 
-    def add(self, id: Id, handle: Handle) -> None:
+    def add(self, id: Id, slot: int) -> None:
         """A stream has been opened."""
         table, key = self._place(id)
-        table[key] = handle
+        table[key] = slot
 
     def remove(self, id: Id) -> None:
         """A stream has ended."""
         table, key = self._place(id)
         del table[key]
 
-    def _place(self, id: Any) -> tuple[dict[Any, Handle], Any]:
+    def _place(self, id: Any) -> tuple[dict[Any, int], Any]:
         if isinstance(id, str):
             return self._of_text, id
         if isinstance(id, bytes):

@@ -121,10 +121,7 @@ cdef class Pool:
 
     def handle(self, id):
         """The handle of the open stream *id*; UnknownStream if there is none."""
-        handle = self.ids.get(id)
-        if handle is None:
-            raise UnknownStream(f"no stream {id!r} is open; open it with pool.open({id!r})")
-        return handle
+        return Handle(self.slots.handle(self._slot(id)))
 
     def reset(self, stream):
         """Set a stream, given its id or its handle, back to its start; errors as :meth:`close`."""
@@ -299,11 +296,11 @@ cdef class Pool:
                     if run.check(program, batch.x + row * x_bytes) >= 0:
                         batch.marks[row] = BAD_INPUT
             if strict and marks.any():
-                raise self._refused(ids, rows, marks.argmax(), marks)
+                raise self._refused(ids, rows, marks.astype(bool).argmax(), marks)
             with nogil:
                 failed = self.crew.step(&batch, self.slots.seen, starts)
                 for row in range(n_rows):
-                    if slot[row] >= 0:
+                    if batch.marks[row] == STEPPED and failed < 0:
                         self.slots.used_s[slot[row]] = now_s
         finally:
             sg_give(&self.busy)
@@ -346,9 +343,8 @@ cdef class Pool:
             run.start(&self.plan.program, self.slots.state(slot))
         else:
             memcpy(self.slots.state(slot), <const char*><bytes>block, self.plan.program.state_bytes)
-        handle = Handle(self.slots.handle(slot))
-        self.ids.add(id, handle)
-        return handle
+        self.ids.add(id, slot)
+        return Handle(self.slots.handle(slot))
 
     cdef int _close(self, Py_ssize_t slot) except -1:
         self.ids.remove(self.slots.names[slot])
@@ -367,18 +363,34 @@ cdef class Pool:
         else:
             handles = np.empty(len(ids), np.uint64)
             for row, id in enumerate(ids):
-                handles[row] = id if is_handle(id) else self.ids.get(id) or 0
+                if is_handle(id):
+                    handles[row] = id
+                else:
+                    slot = self.ids.get(id)
+                    handles[row] = 0 if slot is None else self.slots.handle(slot)
         if handles.ndim != 1 or handles.shape[0] != n_rows:
             raise ShapeError(f"ids: expected one for each of {n_rows} rows of X, got shape {handles.shape}")
         return handles
 
     cdef Py_ssize_t _find(self, stream) except -1:
-        cdef Py_ssize_t slot = self.slots.find(stream if is_handle(stream) else self.handle(stream))
+        cdef Py_ssize_t slot
+        if not is_handle(stream):
+            return self._slot(stream)
+        slot = self.slots.find(stream)
         if slot < 0:
             raise UnknownStream(f"no stream {shown(stream)} is open")
         return slot
 
+    cdef Py_ssize_t _slot(self, id) except -1:
+        slot = self.ids.get(id)
+        if slot is None:
+            raise UnknownStream(f"no stream {id!r} is open; open it with pool.open({id!r})")
+        return slot
+
     cdef int _take(self) except -1:
         if not sg_take(&self.busy):
-            raise StreamBusy("another thread is using this pool; a pool has one caller at a time")
+            raise StreamBusy(
+                "another thread is using this pool, or was when this process was forked; "
+                "a pool has one caller at a time"
+            )
         return 0

@@ -22,7 +22,10 @@ from streamgru.stream.trace import Gates, Trace
 
 cnp.import_array()
 
-_BUSY = "another thread is using this stream; a stream has one owner (see Stream.fork and Pool)"
+_BUSY = (
+    "another thread is using this stream, or was when this process was forked; a stream has one owner "
+    "(see Stream.fork and Pool)"
+)
 
 cdef class Stream:
     """One hidden state of a model, moved forward one timestep at a time.

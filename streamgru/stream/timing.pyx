@@ -5,13 +5,12 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t
 
 from streamgru.model.plan cimport Plan
-from streamgru.stream.arrays cimport direct
+from streamgru.stream.arrays cimport check_input
 from streamgru.stream.running cimport STEPPED, Outcome, take_step
 from streamgru.stream.stream cimport Stream, failure
 
 import numpy as np
 
-from streamgru.errors import ShapeError
 from streamgru.model import spec as s
 
 cdef extern from "clock.h" nogil:
@@ -133,13 +132,8 @@ def read_ns(list arrays not None, int width, Py_ssize_t n_times):
 
 cdef const void* _source(Stream stream, cnp.ndarray x) except NULL:
     """The numbers of x (n_in,), to be read where they lie."""
-    cdef const void* source = direct(stream.plan, x, 1, 0, stream.plan.program.n_in)
-    if source == NULL:
-        raise ShapeError(
-            f"x: expected a contiguous {stream.plan.dtype} array ({stream.plan.program.n_in},), "
-            f"got {x.dtype} {(<object>x).shape}"
-        )
-    return source
+    check_input(stream.plan, x)
+    return cnp.PyArray_DATA(x)
 
 
 cdef int64_t _clock_ns():

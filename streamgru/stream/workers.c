@@ -28,7 +28,6 @@ void sg_workers_free(sg_workers *workers) { free(workers); }
 
 #include <pthread.h>
 #include <signal.h>
-#include <unistd.h>
 
 typedef struct {
     sg_workers *workers;
@@ -38,7 +37,7 @@ typedef struct {
 struct sg_workers {
     int n_threads;   /* with the caller's */
     int n_started;   /* of the others */
-    pid_t process;   /* whose threads they are; 0 before the first work */
+    unsigned long process; /* whose threads they are; 0 before the first work */
     pthread_t *threads; /* (n_threads - 1,) */
     worker *which;      /* (n_threads - 1,) */
     pthread_mutex_t lock; /* guards all below */
@@ -49,6 +48,17 @@ struct sg_workers {
     sg_job job;
     void *arg;
 };
+
+/* Which process this is, counted from 1 at each fork: ids come again, and in namespaces a child may have its parent's. */
+static unsigned long process = 1;
+
+static void count_fork(void) { process++; }
+
+static void count_forks(void)
+{
+    if (pthread_atfork(NULL, NULL, count_fork) != 0)
+        process = 0; /* no memory */
+}
 
 static void *work(void *pointer)
 {
@@ -75,17 +85,20 @@ static void *work(void *pointer)
     return NULL;
 }
 
-/* Signals are for the host's own threads. */
+/* Signals are for the host's own threads, but those of a crash, which a thread has to itself. */
 static void start(sg_workers *workers)
 {
-    sigset_t all, before;
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    sigset_t blocked, before;
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->wake, NULL);
     pthread_cond_init(&workers->done, NULL);
     workers->round = 0, workers->n_busy = 0, workers->n_started = 0;
-    workers->process = getpid();
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    workers->process = process;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+        sigdelset(&blocked, crashes[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     pthread_mutex_lock(&workers->lock);
     for (int i = 0; i < workers->n_threads - 1; i++) {
         workers->which[i].workers = workers, workers->which[i].share = i + 1;
@@ -99,9 +112,13 @@ static void start(sg_workers *workers)
 
 sg_workers *sg_workers_new(int n_threads)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     sg_workers *workers = calloc(1, sizeof *workers);
-    if (!workers)
+    pthread_once(&once, count_forks);
+    if (!workers || process == 0) {
+        free(workers);
         return NULL;
+    }
     workers->n_threads = n_threads;
     workers->threads = calloc((size_t)n_threads, sizeof *workers->threads);
     workers->which = calloc((size_t)n_threads, sizeof *workers->which);
@@ -114,7 +131,7 @@ sg_workers *sg_workers_new(int n_threads)
 
 void sg_workers_run(sg_workers *workers, sg_job job, void *arg)
 {
-    if (workers->process != getpid()) /* the first time, or the child of a fork, which has no threads but this one */
+    if (workers->process != process) /* the first time, or the child of a fork, which has no threads but this one */
         start(workers);
     pthread_mutex_lock(&workers->lock);
     workers->job = job, workers->arg = arg;
@@ -131,7 +148,7 @@ void sg_workers_run(sg_workers *workers, sg_job job, void *arg)
 
 void sg_workers_free(sg_workers *workers)
 {
-    if (workers && workers->process == getpid()) {
+    if (workers && workers->process == process) {
         pthread_mutex_lock(&workers->lock);
         workers->stop = 1;
         pthread_cond_broadcast(&workers->wake);

@@ -7,11 +7,11 @@ import pytest
 from safetensors.numpy import load_file
 
 import streamgru
-from tests.networks import KERNELS
+from tests.networks import KERNELS, of_layer
 from tests.oracle import gru_numpy
 
 FOLDER = Path(__file__).parent
-NAMES = sorted(path.stem for path in FOLDER.glob("*.safetensors") if path.stem != "format_1")
+NAMES = sorted(path.stem for path in FOLDER.glob("*.safetensors") if not path.stem.startswith("format_1"))
 
 
 def golden(name):
@@ -56,6 +56,38 @@ def test_files_of_format_1_are_read_for_ever(dtype, tolerance):
     assert (first.unit, first.factor, first.offset, first.stop) == ("degrees", 180.0, -90.0, 1)
     assert (rest.labels, rest.start) == (("no", "yes"), 1)
     assert model.spec.main.inputs[1].features == ("left", "right")
+
+
+def small_by_numpy(x):
+    """What the file with small weights computes, straight from its tensors."""
+    tensors = {}
+    for name, tensor in load_file(FOLDER / "format_1_small.safetensors").items():
+        plain, _, form = name.rpartition(".")
+        if form not in ("q8", "scale"):
+            tensors[name] = tensor.astype(np.float64)
+        elif form == "q8":
+            scale = load_file(FOLDER / "format_1_small.safetensors")[f"{plain}.scale"]
+            tensors[plain] = tensor.astype(np.float32) * scale[:, None]
+    token = x[:, 0].astype(int)
+    y = np.hstack([tensors["table8.weight"][token], tensors["table16.weight"][token], x[:, 1:]]).astype(np.float64)
+    y = np.tanh(y @ tensors["dense8.weight"].astype(np.float64).T + tensors["dense8.bias"])
+    for name, variant in (("gru8", "after"), ("gru16", "before"), ("mixed", "after")):
+        y = gru_numpy.gru(y, **of_layer(tensors, name), variant=variant)
+    return y @ tensors["head16.weight"].T + tensors["head16.bias"]
+
+
+def test_small_weights_of_format_1_are_read_for_ever():
+    """int8 and float16, apart and together in one layer, and tables of both; the bits of the packed kernels too."""
+    path = FOLDER / "format_1_small.safetensors"
+    with np.load(FOLDER / "format_1_small.npz", allow_pickle=False) as file:
+        x, y, y_packed = file["x"], file["y"], file["y_packed"]
+    np.testing.assert_allclose(small_by_numpy(x), y, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(streamgru.load(path, dtype="float64").stream().run(x), y, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(streamgru.load(path, kernel="blas").stream().run(x), y, rtol=0, atol=1e-6)
+    packed = streamgru.load(path, kernel="packed").stream().run(x)
+    np.testing.assert_array_equal(packed, y_packed, strict=True)
+    np.testing.assert_allclose(packed, y, rtol=0, atol=1e-3)
+    assert {tensor.dtype.name for tensor in load_file(path).values()} == {"int8", "float16", "float32"}
 
 
 @pytest.mark.parametrize("name", NAMES)

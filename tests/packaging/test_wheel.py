@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 import time
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.environments import ROOT, python_of, run
+
 pytestmark = pytest.mark.timeout(900)
 
 IMPORTED = """
@@ -46,35 +46,11 @@ assert settings() == before
 """
 
 
-def run(*command, **settings):
-    """Run a command; its output. Nothing of this process's environment reaches it but what it needs."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **settings)
-    assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-@pytest.fixture(scope="module")
-def sdist(tmp_path_factory):
-    """The sdist, built in isolation."""
-    folder = tmp_path_factory.mktemp("sdist")
-    run(sys.executable, "-m", "build", "--sdist", "--outdir", folder, ROOT)
-    return next(folder.glob("*.tar.gz"))
-
-
-@pytest.fixture(scope="module")
-def wheel(sdist, tmp_path_factory):
-    """The wheel, built from the sdist alone; pip does so in isolation."""
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, sdist)
-    return next(folder.glob("*.whl"))
-
-
 @pytest.fixture(scope="module")
 def bare(wheel, tmp_path_factory):
     """The Python of a fresh environment that has the wheel, and no way to compile anything."""
     folder = tmp_path_factory.mktemp("bare")
-    venv.create(folder / "venv", with_pip=True, symlinks=True)
-    python = folder / "venv" / "bin" / "python"
+    python = python_of(folder / "venv")
     (folder / "nothing").mkdir()
     no_compiler = {
         "PATH": f"{folder}/venv/bin:{folder}/nothing", "CC": "/bin/false", "CXX": "/bin/false", "HOME": str(folder),
@@ -94,9 +70,12 @@ def test_sdist_has_what_a_build_and_the_tests_need(sdist):
     wanted = {
         "LICENSE", "README.md", "Makefile", "setup.py", "pyproject.toml", "docs/index.md", "tests/conftest.py",
         "streamgru/kernels/blas.pyx", "streamgru/kernels/activations.h", "streamgru/data/shoulder.npz",
+        "streamgru/kernels/simd/isa_c.c", "streamgru/stream/workers.c", "examples/embed_cython/channels.pyx",
     }  # fmt: skip
     assert wanted - inside == set()
-    assert [name for name in inside if name.endswith((".so", ".c", ".pyc", "_blas_int.pxi"))] == []
+    of_cython = {name.removesuffix(".pyx") + ".c" for name in inside if name.endswith(".pyx")}
+    assert inside & of_cython == set()
+    assert [name for name in inside if name.endswith((".so", ".pyc", "_blas_int.pxi"))] == []
 
 
 def test_wheel_holds_the_package_and_no_sources(wheel):

@@ -61,6 +61,51 @@ def test_a_step_asks_for_no_memory_at_all(rng):
         tracemalloc.stop()
 
 
+def bound_steps(bound, n_calls):
+    step = bound.step
+    for _ in range(n_calls):
+        step()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_bound_step_allocates_nothing(dtype, rng):
+    x, y = uniform(rng, 3, dtype=dtype), np.empty(16, dtype)
+    bound = gru_model(rng, n_hid=16, dtype=dtype).stream().bind(x, y)
+    bound_steps(bound, 100)
+    gc.collect()
+    assert blocks_kept(bound_steps, bound, N_CALLS) == blocks_kept(bound_steps, bound, 0)
+    tracemalloc.start()
+    try:
+        assert peak_bytes(bound.step) == peak_bytes(lambda: None)
+    finally:
+        tracemalloc.stop()
+
+
+def ticks(pool, handles, x, y, status, n_calls):
+    for _ in range(n_calls):
+        pool.step(handles, x, out=y, status=status)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_tick_of_a_pool_keeps_nothing(threads, rng):
+    """It takes memory for a moment, which does not grow with the number of ticks."""
+    n_rows = 400
+    pool = gru_model(rng, n_hid=64).pool(n_rows, threads=threads)
+    handles = np.array([pool.open(i) for i in range(n_rows)], np.uint64)
+    x, y, status = uniform(rng, n_rows, 3), np.empty((n_rows, 64), np.float32), np.empty(n_rows, np.uint8)
+    arguments = pool, handles, x, y, status
+    ticks(*arguments, 100)
+    gc.collect()
+    assert blocks_kept(ticks, *arguments, 1000) < 20
+    tracemalloc.start()
+    try:
+        one = peak_bytes(lambda: ticks(*arguments, 1))
+        assert 0 < one < 200 * n_rows  # what a row needs: places, marks; never its output or state
+        assert peak_bytes(lambda: ticks(*arguments, 100)) <= one + 1000
+    finally:
+        tracemalloc.stop()
+
+
 def test_an_array_in_the_wrong_dtype_is_not_kept(rng):
     stream = gru_model(rng, n_hid=16).stream()
     x, y = uniform(rng, 3, dtype="float64"), np.empty(16, np.float32)

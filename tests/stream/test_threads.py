@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from streamgru.errors import StreamBusy
-from tests.networks import bits, gru_model, uniform
+from streamgru.model.spec import Gru
+from streamgru.stream.model import Model
+from tests.networks import KERNELS, bits, gru_model, gru_tensors, spec_of, uniform
+
+LARGE = 200  # units: a step gives the GIL away
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +115,44 @@ def test_a_model_is_shared(rng):
     ]
     for got in in_threads(*calls, *[calls[0]] * 3):
         assert bits(got) == expected
+
+
+def stepped(model, x):
+    """One step after the other."""
+    stream = model.stream()
+    return np.array([stream.step(row) for row in x])
+
+
+def stepped_bound(model, x):
+    """The same, with buffers that are bound once."""
+    row = np.empty(model.n_in, model.dtype)
+    bound, y = model.stream().bind(row), []
+    for values in x:
+        row[:] = values
+        y.append(bound.step().copy())
+    return np.array(y)
+
+
+@pytest.mark.parametrize("way", [stepped, stepped_bound])
+@pytest.mark.parametrize("n_hid", [16, LARGE])
+@pytest.mark.parametrize("kernel", KERNELS["float32"])
+def test_streams_of_one_model_are_stepped_in_parallel(kernel, n_hid, way, rng):
+    model = Model(spec_of(Gru(name="gru", n_hid=n_hid)), gru_tensors(rng, "gru", 3, n_hid), kernel=kernel)
+    xs = uniform(rng, 4, 500, 3)
+    expected = [bits(model.stream().run(x)) for x in xs]
+    assert [bits(y) for y in in_threads(*[lambda x=x: way(model, x) for x in xs])] == expected
+
+
+@pytest.mark.parametrize("way", [stepped, stepped_bound])
+def test_a_large_step_gives_the_gil_away(way, rng):
+    sys.setswitchinterval(10)  # nobody is made to give it away
+    thread = threading.Thread(target=way, args=(gru_model(rng, n_hid=LARGE), uniform(rng, 3000, 3)))
+    ticks = 0
+    thread.start()
+    while thread.is_alive():
+        ticks += 1
+        time.sleep(0)
+    assert ticks > 10
 
 
 def test_two_threads_on_one_pool(rng):

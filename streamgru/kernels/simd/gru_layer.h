@@ -9,82 +9,89 @@
 #define SG_PANELS(count, n_panels, panel) for (; (panel) + (count) <= (n_panels); (panel) += (count))
 
 SG_INLINE void NAME(after_panels)(
-    const int count, const sg_gru *g, ptrdiff_t panel, const float *x, const float *projected, const float *h,
-    const float *qh, float *h_next, float *gates)
+    const int count, const sg_gru *g, const int plain, ptrdiff_t panel, const sg_step *s)
 {
     vf sums[2 * 4 * NV]; /* (count, 4, NV): n, r, z, c */
     SG_UNROLL for (int p = 0; p < count; p++)
-        start_sums(g, panel + p, projected, sums + p * 4 * NV);
-    if (!projected)
-        NAME(one)(count, 3, &g->input, panel, x, sums, 4 * NV);
-    NAME(one)(count, 3, &g->recurrent, panel, qh, sums + NV, 4 * NV);
+        start_sums(g, panel + p, s->projected, sums + p * 4 * NV);
+    if (!s->projected)
+        NAME(one)(count, 3, &g->input, panel, s->x, sums, 4 * NV);
+    NAME(one)(count, 3, &g->recurrent, panel, s->qh, sums + NV, 4 * NV);
     SG_UNROLL for (int p = 0; p < count; p++)
-        finish_after(g, panel + p, sums + p * 4 * NV, h, h_next, gates);
+        open_gates(g, plain, sums + p * 4 * NV + NV);
+    SG_UNROLL for (int p = 0; p < count; p++)
+        finish_after(g, plain, panel + p, sums + p * 4 * NV, s->h, s->h_next, s->gates);
 }
 
-static void NAME(after_one)(const sg_gru *g, const float *x, const float *projected, const float *h, const float *qh,
-                            float *h_next, float *gates)
+SG_INLINE void NAME(after_one)(const sg_gru *g, const int plain, const sg_step *s)
 {
     ptrdiff_t panel = 0;
     SG_PANELS(2, g->n_panels, panel)
-        NAME(after_panels)(2, g, panel, x, projected, h, qh, h_next, gates);
+        NAME(after_panels)(2, g, plain, panel, s);
     SG_PANELS(1, g->n_panels, panel)
-        NAME(after_panels)(1, g, panel, x, projected, h, qh, h_next, gates);
+        NAME(after_panels)(1, g, plain, panel, s);
 }
 
 SG_INLINE void NAME(before_panels)(
-    const int count, const sg_gru *g, ptrdiff_t panel, const float *x, const float *projected, const float *h,
-    const float *qh, float *rh, float *gates)
+    const int count, const sg_gru *g, const int plain, ptrdiff_t panel, const sg_step *s)
 {
     vf sums[2 * 4 * NV]; /* (count, 4, NV): n, r, z, and nothing */
     SG_UNROLL for (int p = 0; p < count; p++)
-        start_sums(g, panel + p, projected, sums + p * 4 * NV);
-    if (!projected)
-        NAME(one)(count, 3, &g->input, panel, x, sums, 4 * NV);
-    NAME(one)(count, 2, &g->recurrent, panel, qh, sums + NV, 4 * NV);
+        start_sums(g, panel + p, s->projected, sums + p * 4 * NV);
+    if (!s->projected)
+        NAME(one)(count, 3, &g->input, panel, s->x, sums, 4 * NV);
+    NAME(one)(count, 2, &g->recurrent, panel, s->qh, sums + NV, 4 * NV);
     SG_UNROLL for (int p = 0; p < count; p++)
-        finish_reset(g, panel + p, sums + p * 4 * NV, h, rh, gates);
+        open_gates(g, plain, sums + p * 4 * NV + NV);
+    SG_UNROLL for (int p = 0; p < count; p++)
+        reset_state(g, panel + p, sums + p * 4 * NV, s->h, s->rh, s->gates);
 }
 
 SG_INLINE void NAME(candidate_panels)(
-    const int count, const sg_gru *g, ptrdiff_t panel, const float *rh, const float *h, float *h_next, float *gates)
+    const int count, const sg_gru *g, const int plain, ptrdiff_t panel, const float *rh, const sg_step *s)
 {
     vf sums[4 * NV]; /* (count, NV): n */
     SG_UNROLL for (int p = 0; p < count; p++)
-        SG_UNROLL for (int v = 0; v < NV; v++)
-            sums[p * NV + v] = v_load(gate_of(g, gates, 2, panel + p) + v * VW);
+        load_sums(1, gate_of(g, s->gates, 2, panel + p), sums + p * NV);
     NAME(one)(count, 1, &g->reset, panel, rh, sums, NV);
     SG_UNROLL for (int p = 0; p < count; p++)
-        finish_before(g, panel + p, sums + p * NV, h, h_next, gates);
+        finish_before(g, plain, panel + p, sums + p * NV, s->h, s->h_next, s->gates);
 }
 
-static void NAME(before_one)(const sg_gru *g, const float *x, const float *projected, const float *h, const float *qh,
-                             float *h_next, float *gates, float *rh, float *room)
+SG_INLINE void NAME(before_one)(const sg_gru *g, const int plain, const sg_step *s, float *room)
 {
     ptrdiff_t panel = 0;
     SG_PANELS(2, g->n_panels, panel)
-        NAME(before_panels)(2, g, panel, x, projected, h, qh, rh, gates);
+        NAME(before_panels)(2, g, plain, panel, s);
     SG_PANELS(1, g->n_panels, panel)
-        NAME(before_panels)(1, g, panel, x, projected, h, qh, rh, gates);
-    const float *qrh = NAME(prepared)(g->n_hid, rh, room);
+        NAME(before_panels)(1, g, plain, panel, s);
+    const float *rh = NAME(prepared)(g->n_hid, s->rh, room);
     panel = 0;
     SG_PANELS(4, g->n_panels, panel)
-        NAME(candidate_panels)(4, g, panel, qrh, h, h_next, gates);
+        NAME(candidate_panels)(4, g, plain, panel, rh, s);
     SG_PANELS(1, g->n_panels, panel)
-        NAME(candidate_panels)(1, g, panel, qrh, h, h_next, gates);
+        NAME(candidate_panels)(1, g, plain, panel, rh, s);
 }
 
-static void NAME(gru_one)(const sg_gru *g, const sg_gru_rows *rows, ptrdiff_t i)
+static void NAME(gru_one)(const sg_gru *g, const sg_gru_rows *rows)
 {
-    const float *projected = rows->projected.base ? row(rows->projected, i) : 0, *h = row(rows->h, i);
-    float *rh = row(rows->scratch, i), *room = rh + g->n_panels * SG_PANEL;
-    const float *qh = NAME(prepared)(g->n_hid, h, room);
-    float *room_x = room + sg_quantised_floats(g->n_hid);
-    const float *x = projected ? 0 : NAME(prepared)(g->input.n_cols, row(rows->x, i), room_x);
-    if (g->before)
-        NAME(before_one)(g, x, projected, h, qh, row(rows->h_next, i), row(rows->gates, i), rh, room);
+    sg_step s;
+    float *room = row(rows->scratch, 0) + g->n_panels * SG_PANEL;
+    s.projected = rows->projected.base ? row(rows->projected, 0) : 0;
+    s.h = row(rows->h, 0), s.h_next = row(rows->h_next, 0);
+    s.gates = row(rows->gates, 0), s.rh = row(rows->scratch, 0);
+    s.qh = NAME(prepared)(g->n_hid, s.h, room);
+    s.x = 0;
+    if (!s.projected)
+        s.x = NAME(prepared)(g->input.n_cols, row(rows->x, 0), room + sg_quantised_floats(g->n_hid));
+    if (g->before && is_plain(g))
+        NAME(before_one)(g, 1, &s, room);
+    else if (g->before)
+        NAME(before_one)(g, 0, &s, room);
+    else if (is_plain(g))
+        NAME(after_one)(g, 1, &s);
     else
-        NAME(after_one)(g, x, projected, h, qh, row(rows->h_next, i), row(rows->gates, i));
+        NAME(after_one)(g, 0, &s);
 }
 
 /* n <= SG_LANES streams */
@@ -107,14 +114,8 @@ static void NAME(gru_many)(const sg_gru *g, ptrdiff_t n, sg_gru_rows rows)
             NAME(many)(2, &g->recurrent, panel, n, qh, sums + SG_PANEL, apart);
         else
             NAME(many)(3, &g->recurrent, panel, n, qh, sums + SG_PANEL, apart);
-        for (ptrdiff_t i = 0; i < n; i++) {
-            vf sum[4 * NV];
-            load_sums(4, sums + i * apart, sum);
-            if (g->before)
-                finish_reset(g, panel, sum, row(rows.h, i), row(rh, i), row(rows.gates, i));
-            else
-                finish_after(g, panel, sum, row(rows.h, i), row(rows.h_next, i), row(rows.gates, i));
-        }
+        open_rows(g, n, sums);
+        finish_rows(g, panel, n, sums, &rows);
     }
     if (!g->before)
         return;
@@ -126,7 +127,10 @@ static void NAME(gru_many)(const sg_gru *g, ptrdiff_t n, sg_gru_rows rows)
         for (ptrdiff_t i = 0; i < n; i++) {
             vf sum[NV];
             load_sums(1, sums + i * SG_PANEL, sum);
-            finish_before(g, panel, sum, row(rows.h, i), row(rows.h_next, i), row(rows.gates, i));
+            if (is_plain(g))
+                finish_before(g, 1, panel, sum, row(rows.h, i), row(rows.h_next, i), row(rows.gates, i));
+            else
+                finish_before(g, 0, panel, sum, row(rows.h, i), row(rows.h_next, i), row(rows.gates, i));
         }
     }
 }

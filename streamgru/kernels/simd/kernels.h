@@ -59,9 +59,9 @@ static void gru(const sg_gru *g, ptrdiff_t n, const sg_gru_rows *rows)
 {
     if (n == 1) {
         switch (g->weights) {
-        case SG_F32: f32_gru_one(g, rows, 0); break;
-        case SG_F16: f16_gru_one(g, rows, 0); break;
-        default: q8_gru_one(g, rows, 0);
+        case SG_F32: f32_gru_one(g, rows); break;
+        case SG_F16: f16_gru_one(g, rows); break;
+        default: q8_gru_one(g, rows);
         }
         return;
     }

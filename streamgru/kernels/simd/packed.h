@@ -1,6 +1,6 @@
 /* The packed kernels as the rest of the program sees them. Plain C, no Python.h.
  *
- * One table of functions per instruction set, all with the same bits (see order.md in docs/explanation).
+ * One table of functions per instruction set, all with the same bits (see the-same-bits.md in docs/explanation).
  * Weights lie in panels of 16 output rows, so that vector lanes run along outputs and every output is
  * summed in an order that depends on the shape alone.
  */
@@ -45,7 +45,7 @@ typedef struct {
     const float *bias;   /* (n_panels, 4, 16): n, r, z, and c of a reset gate that acts after the product */
 } sg_gru;
 
-/* All rows have room for whole panels; what lies beyond n_hid is written, with zeros in h_next. */
+/* All rows have room for whole panels; what lies beyond n_hid is written too, and means nothing. */
 typedef struct {
     sg_rows x;         /* (n_in,); not read if there is a projection */
     sg_rows projected; /* (n_panels, 3, 16) as sg_project left it, or base NULL */
@@ -73,8 +73,8 @@ typedef struct {
     ptrdiff_t (*first_nonfinite)(ptrdiff_t n, const float *x);
 } sg_packed_table;
 
-/* Floats that a product of n_cols columns needs for the numbers it quantises: their scale, then bytes. */
-static inline ptrdiff_t sg_quantised_floats(ptrdiff_t n_cols) { return SG_PANEL + (n_cols + 63) / 64 * SG_PANEL; }
+/* Floats that a product of n_cols columns needs for the numbers it quantises: their scale, then two bytes of each. */
+static inline ptrdiff_t sg_quantised_floats(ptrdiff_t n_cols) { return SG_PANEL + (n_cols + 31) / 32 * SG_PANEL; }
 
 /* Floats of sg_gru_rows.scratch: r * h, then two quantised vectors. */
 static inline ptrdiff_t sg_scratch_floats(ptrdiff_t n_in, ptrdiff_t n_panels)

@@ -12,6 +12,7 @@ SG_INLINE void v_store(float *p, vf a) { *p = a; }
 SG_INLINE vf v_set1(float a) { return a; }
 SG_INLINE vf v_fma(vf a, vf b, vf c) { return fma_exact(a, b, c); }
 SG_INLINE vf v_max(vf a, vf b) { return a > b ? a : b; }
+SG_INLINE vf v_min(vf a, vf b) { return a < b ? a : b; }
 SG_INLINE vf v_gt(vf a, vf b, vf x, vf y) { return a > b ? x : y; }
 SG_INLINE vf v_abs(vf a) { return fabsf(a); }
 SG_INLINE vf v_half(const uint16_t *p) { return half_to_float(*p); }

@@ -5,13 +5,14 @@
  */
 
 #define SG_LARGEST 87.3365402f /* the last float of which e^-x is no subnormal number */
+#define SG_INFINITE 88.8f      /* 2^n is infinite, and e^r > 1, so that e^SG_INFINITE is infinite and no NaN */
 
 typedef struct {
     vf scale; /* 2^n */
     vf expm1; /* e^r - 1 */
 } sg_reduced;
 
-/* t in [-SG_LARGEST, SG_LARGEST] or NaN, which goes on into expm1. */
+/* t in [-SG_LARGEST, SG_LARGEST], or SG_INFINITE, or NaN, which goes on into expm1. */
 SG_INLINE sg_reduced reduce(vf t)
 {
     const vf magic = v_set1(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
@@ -31,17 +32,15 @@ SG_INLINE sg_reduced reduce(vf t)
 
 SG_INLINE vf clamp(vf x, float low, float high)
 {
-    const vf below = v_max(v_set1(low), x);
-    return v_gt(below, v_set1(high), v_set1(high), below);
+    return v_min(v_set1(high), v_max(v_set1(low), x));
 }
 
 /* 1 / (1 + e^-x); 0 where it would be subnormal. */
 SG_INLINE vf v_sigmoid(vf x)
 {
-    const vf t = v_set1(0.0f) - x;
-    const sg_reduced e = reduce(clamp(t, -SG_LARGEST, SG_LARGEST));
-    const vf y = v_set1(1.0f) / (v_set1(1.0f) + v_fma(e.scale, e.expm1, e.scale));
-    return v_gt(t, v_set1(SG_LARGEST), v_set1(0.0f), y);
+    const vf t = v_max(v_set1(-SG_LARGEST), v_set1(0.0f) - x);
+    const sg_reduced e = reduce(v_gt(t, v_set1(SG_LARGEST), v_set1(SG_INFINITE), t));
+    return v_set1(1.0f) / (v_set1(1.0f) + v_fma(e.scale, e.expm1, e.scale));
 }
 
 /* (e^2x - 1) / (e^2x + 1), from e^2x - 1, which keeps its digits around 0. */

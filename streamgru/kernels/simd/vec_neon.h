@@ -15,6 +15,7 @@ SG_INLINE vf v_set1(float a) { return vdupq_n_f32(a); }
 SG_INLINE vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 SG_INLINE vf v_gt(vf a, vf b, vf x, vf y) { return vbslq_f32(vcgtq_f32(a, b), x, y); }
 SG_INLINE vf v_max(vf a, vf b) { return v_gt(a, b, a, b); }
+SG_INLINE vf v_min(vf a, vf b) { return v_gt(b, a, a, b); }
 SG_INLINE vf v_abs(vf a) { return vabsq_f32(a); }
 SG_INLINE vf v_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 

@@ -1,0 +1,92 @@
+"""What the weights of a network are multiplied with, on data: second moments, for whoever rounds the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streamgru.errors import InputError
+from streamgru.model import spec as s
+from streamgru.model.quantise import F64
+from streamgru.model.small import Q8, SCALE
+from streamgru.stream.model import Model
+
+BLOCK = 4096  # steps at a time
+
+Data = Sequence[NDArray[Any]]  # sequences (n_steps, n_in), each of which starts from the start
+
+
+def moments(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], data: Data) -> dict[str, list[F64]]:
+    """Run a network and collect E[v v'] of all vectors v that its GRU and dense layers multiply.
+
+    Returns
+    -------
+    dict of str to list of ndarray (n_cols, n_cols)
+        By the name of the weight; several where equal shares of its rows meet vectors of their own.
+
+    Raises
+    ------
+    InputError
+        If there is no data, or it does not fit.
+    """
+    if not sum(map(len, data)):
+        raise InputError("calibration: expected at least one step of data, got none")
+    found: dict[str, list[F64]] = {}
+    for i, layer in enumerate(spec.main.layers):
+        if not isinstance(layer, (s.Gru, s.Dense)):
+            continue
+        given = s.Concat(name=layer.name, inputs=layer.inputs)  # shows what the layer is given
+        model = _model(spec, tensors, (*spec.main.layers[:i], given))
+        of_input = [_mean((y,) for y in _outputs(model, data))[0]]
+        if isinstance(layer, s.Dense):
+            found[f"{layer.name}.weight"] = of_input
+        else:
+            found[f"{layer.name}.weight_ih"] = of_input
+            model = _model(spec, tensors, spec.main.layers[: i + 1])
+            found[f"{layer.name}.weight_hh"] = _mean(_states(model, layer, data))
+    return found
+
+
+def _model(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], layers: tuple[s.AnyLayer, ...]) -> Model:
+    """The network with these layers alone, in the kernel whose bits are the same everywhere."""
+    program = msgspec.structs.replace(spec.main, layers=layers, outputs=())
+    names = {layer.name for layer in layers if not isinstance(layer, s.Concat)}
+    own = {
+        key: tensor for key, tensor in tensors.items()
+        if key.removesuffix(Q8).removesuffix(SCALE).rpartition(".")[0] in names
+    }  # fmt: skip
+    return Model(msgspec.structs.replace(spec, programs={"main": program}), own, kernel="packed")
+
+
+def _outputs(model: Model, data: Data) -> Iterator[NDArray[Any]]:
+    for x in data:
+        stream = model.stream()
+        for k in range(0, len(x), BLOCK):
+            yield stream.run(x[k : k + BLOCK])
+
+
+def _states(model: Model, layer: s.Gru, data: Data) -> Iterator[tuple[NDArray[Any], ...]]:
+    """What the rows r, z and n of the recurrent weight meet: h, or h, h and r * h."""
+    for x in data:
+        stream = model.stream()
+        for k in range(0, len(x), BLOCK):
+            before = stream.state[layer.name][None]
+            gates = stream.trace(x[k : k + BLOCK]).gates[layer.name]
+            h = np.concatenate([before, gates.h[:-1]])
+            yield (h,) if layer.variant == "after" else (h, h, gates.r * h)
+
+
+def _mean(blocks: Iterable[tuple[NDArray[Any], ...]]) -> list[F64]:
+    """The second moments of each of some kinds of vectors, over all blocks of them."""
+    sums: list[Any] = []
+    n = 0
+    for block in blocks:
+        wide = [vectors.astype(np.float64) for vectors in block]
+        products = [vectors.T @ vectors for vectors in wide]
+        sums = [total + product for total, product in zip(sums, products, strict=True)] if sums else products
+        n += len(wide[0])
+    return [total / n for total in sums]

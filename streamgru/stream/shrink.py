@@ -1,0 +1,81 @@
+"""A network with small weights: matrices of int8 or float16, in place of floats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamgru.errors import SpecError
+from streamgru.model import spec as s
+from streamgru.model.layout import ALIGN, lay_out
+from streamgru.model.quantise import quantise
+from streamgru.model.small import Q8, SCALE, Quantised, TensorInfo
+from streamgru.stream.calibrate import Data, moments
+
+Weights = Literal["int8", "f16"]
+
+
+def shrink(
+    spec: s.Spec, tensors: Mapping[str, NDArray[Any]], weights: Weights, data: Data = ()
+) -> dict[str, NDArray[Any]]:
+    """Make the weights of a network small; its biases, norms and learned states stay as they are.
+
+    Parameters
+    ----------
+    spec : Spec
+    tensors : mapping of str to ndarray
+        Named ``<layer>.<tensor>``.
+    weights : {"int8", "f16"}
+        With ``f16`` all matrices become float16. With ``int8`` those of GRU and dense layers become int8 with a scale
+        for each row, but for two kinds that become float16: the tables of embeddings, which are not multiplied, and
+        the dense layer that is last, if the last matrix is one: it is small, and its errors go into the answer.
+    data : sequence of ndarray (n_steps, n_in)
+        Typical inputs. With them int8 is rounded so that the products come out right, not only the weights.
+
+    Returns
+    -------
+    dict of str to ndarray
+        What :func:`streamgru.formats.native.write` writes. A matrix that is int8 already stays as it is
+        under ``int8``.
+
+    Raises
+    ------
+    SpecError
+        If spec and tensors do not fit, or a weight is too large for float16.
+    InputError
+        If *data* does not fit the network.
+    """
+    layout = lay_out(s.checked(spec).main, dict(tensors), ALIGN)
+    found = moments(spec, tensors, data) if weights == "int8" and len(data) else {}
+    multiplying = [placed.layer for placed in layout.layers if isinstance(placed.layer, (s.Gru, s.Dense))]
+    small: dict[str, NDArray[Any]] = {}
+    for placed in layout.layers:
+        to_int8 = placed.layer in multiplying and not (
+            isinstance(placed.layer, s.Dense) and placed.layer is multiplying[-1]
+        )
+        for key, tensor in placed.tensors.items():
+            assert not isinstance(tensor, TensorInfo)
+            name = f"{placed.layer.name}.{key}"
+            if not isinstance(tensor, Quantised) and tensor.ndim != 2:
+                small[name] = tensor
+            elif weights == "int8" and (to_int8 or isinstance(tensor, Quantised)):
+                q8 = tensor if isinstance(tensor, Quantised) else quantise(tensor, found.get(name))
+                small[name + Q8], small[name + SCALE] = q8.q8, q8.scale
+            else:
+                small[name] = _half(name, tensor)
+    return small
+
+
+def _half(name: str, matrix: NDArray[Any] | Quantised) -> NDArray[np.float16]:
+    plain = matrix.widened() if isinstance(matrix, Quantised) else matrix
+    with np.errstate(over="ignore"):
+        half = plain.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise SpecError(
+            f"tensor {name!r}: expected weights of at most 65504, got {np.abs(plain).max():g}, too large for float16; "
+            "leave the weights as they are"
+        )
+    return half

@@ -1,0 +1,1 @@
+"""What another package gets by ``from streamgru cimport ...``."""
