@@ -14,7 +14,7 @@ STUBTEST := --concise --ignore-disjoint-bases --ignore-positional-only --ignore-
 	--allowlist tests/packaging/stubtest.txt
 COMPILED := $(shell find streamgru -name '*.pyi' | sed 's,\.pyi$$,,; s,/,.,g')
 
-.PHONY: help demo test lint docs bench check matrix endurance exhaustive pictures clean install-test
+.PHONY: help demo test lint docs bench bench-here check matrix endurance exhaustive pictures clean install-test
 .DEFAULT_GOAL := help
 
 help:
@@ -22,7 +22,7 @@ help:
 	@echo "make test        build, and run the tests"
 	@echo "make lint        ruff, cython-lint, mypy, and the stubs against the extensions"
 	@echo "make docs        build the documentation in docs/_build/html"
-	@echo "make bench       time one step, beside others"
+	@echo "make bench       time it, beside other runtimes and the limits of this machine: ten minutes"
 	@echo "make check       lint, test and docs: what a change must pass"
 	@echo "make matrix      wheel, tests and demo on Python 3.11, 3.12 and 3.13"
 	@echo "make endurance   a hundred million steps of one stream, twice: some minutes"
@@ -48,8 +48,12 @@ docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -n -W --keep-going -q -E -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/.package
-	$(BIN)/python benchmarks/step.py $(ARGS)
+# In an environment of its own: the tests shall not depend on what the other runtimes bring along.
+bench:
+	@$(MAKE) --no-print-directory bench-here VENV=$(VENV)-bench
+
+bench-here: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(ARGS)
 
 check: lint test docs
 
@@ -81,7 +85,7 @@ $(VENV)/.package: $(VENV)/.pip $(SOURCES)
 	$(PIP) install --editable .
 	@touch $@
 
-$(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.package
+$(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.package
 	$(PIP) install --group $*
 	@touch $@
 

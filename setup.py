@@ -37,6 +37,7 @@ MODULES = [
     "stream.running",
     "stream.slots",
     "stream.stream",
+    "stream.timing",
     "stream.pool",
 ]
 # Plain C beside the Cython: the packed kernels, once for every instruction set, and the threads of a pool.

@@ -21,6 +21,7 @@ COMMANDS = {
     "inspect": "Show what a model is, or draw its gates.",
     "convert": "Write a model as a native file, also with small weights.",
     "verify": "Tell whether two models give the same answers.",
+    "bench": "Measure how fast a model runs on this machine.",
     "plugins": "List the adapters and codecs that are installed.",
 }
 

@@ -1,0 +1,1 @@
+"""Who is timed. A module per runtime, each with ``contenders(network, x)``."""

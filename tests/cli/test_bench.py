@@ -1,0 +1,113 @@
+"""``streamgru bench``: what it tells is of this model, and holds together; how fast it is is not tested."""
+
+import json
+import os
+
+import pytest
+
+import streamgru
+from streamgru.formats.native import write
+from streamgru.kernels import packed
+from streamgru.model.spec import Dense, Embedding, Gru, Input, Program, Spec
+from tests.cli.shell import MODEL, one_line, run
+from tests.networks import gru_tensors, uniform
+
+SHORT = ("--seconds", "0.3")
+PERCENTILES = ["p50", "p99", "p99.9", "max"]
+
+
+def measured(*arguments, **env):
+    """What ``bench --json`` says."""
+    done = run("bench", *arguments, *SHORT, "--json", **env)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def told():
+    return measured(MODEL, "--threads", "2")
+
+
+def test_json_tells_what_was_measured(told):
+    model = streamgru.load(MODEL)
+    assert list(told) == [
+        "model", "kernel", "isa", "dtype", "core", "n_in", "n_out", "macs_per_step", "weight_bytes", "state_bytes",
+        "step_ns", "back_to_back_ns", "read_once_ns", "read_once_over_step", "pools",
+    ]  # fmt: skip
+    assert told["model"] == MODEL
+    assert (told["kernel"], told["dtype"]) == (model.kernel, "float32")
+    assert told["isa"] == (packed.isa if model.kernel == "packed" else None)
+    assert (told["n_in"], told["n_out"]) == (model.n_in, model.n_out)
+    assert (told["macs_per_step"], told["state_bytes"]) == (model.plan.n_macs, model.plan.state_bytes)
+    assert told["core"] in os.sched_getaffinity(0)
+
+
+def test_percentiles_are_positive_and_in_order(told):
+    assert list(told["step_ns"]) == ["c", "bound", "python"]
+    for found in told["step_ns"].values():
+        assert list(found) == [*PERCENTILES, "n_steps"]
+        values = [found[key] for key in PERCENTILES]
+        assert values[0] > 0
+        assert values == sorted(values)
+        assert found["n_steps"] >= 2
+
+
+def test_a_step_and_reading_take_time(told):
+    assert told["read_once_ns"] > 0
+    assert told["back_to_back_ns"] > 0
+    assert told["read_once_over_step"] > 0
+
+
+def test_pools_of_every_size_on_one_thread_and_on_so_many(told):
+    found = [(pool["threads"], pool["n_streams"]) for pool in told["pools"]]
+    assert found == [(threads, n) for threads in (1, 2) for n in (1, 8, 32, 96, 256, 1024)]
+    assert all(pool["steps_per_s"] > 0 for pool in told["pools"])
+
+
+def test_bytes_of_weights_are_those_that_the_kernels_keep():
+    """In panels of 16 rows the head of 7 outputs has 16; BLAS takes it as it is."""
+    gru, head = (3 * 64 * (6 + 64), 7 * 64)
+    assert measured(MODEL, "--kernel", "packed", "--threads", "1")["weight_bytes"] == 4 * (gru + 16 * 64)
+    blas = measured(MODEL, "--kernel", "blas", "--threads", "1")
+    assert (blas["kernel"], blas["isa"], blas["weight_bytes"]) == ("blas", None, 4 * (gru + head))
+    assert measured(MODEL, "--dtype", "float64", "--threads", "1")["weight_bytes"] == 8 * (gru + head)
+
+
+def test_a_network_of_tokens(tmp_path, rng):
+    """It is fed one, and its table is not what a step reads."""
+    spec = Spec(programs={"main": Program(
+        inputs=(Input(name="word", kind="token", vocab=50),),
+        layers=(Embedding(name="table", n_out=3), Gru(name="cell", n_hid=16), Dense(name="head", n_out=16)),
+    )})  # fmt: skip
+    tensors = gru_tensors(rng, "cell", 3, 16) | {"table.weight": uniform(rng, 50, 3)}
+    path = tmp_path / "tokens.safetensors"
+    write(path, spec, tensors | {"head.weight": uniform(rng, 16, 16)})
+    assert measured(path, "--threads", "1")["weight_bytes"] == 4 * (48 * 3 + 48 * 16 + 16 * 16)
+
+
+def test_text():
+    done = run("bench", MODEL, *SHORT, "--threads", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in ("float32, kernel", "weights", "320 bytes per stream", "from Python, bound", "p99.9",
+                 "reading the weights once ÷ a step", "1 thread", "2 threads", "1,024"):  # fmt: skip
+        assert text in done.stdout
+    assert "reading the weights once ? a step" in run("bench", MODEL, *SHORT, PYTHONIOENCODING="iso8859-5").stdout
+
+
+def test_options_from_the_environment():
+    assert {pool["threads"] for pool in measured(MODEL, STREAMGRU_THREADS="3")["pools"]} == {1, 3}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), (MODEL, "--seconds", "0"), (MODEL, "--seconds", "nan"), (MODEL, "--threads", "0"), (MODEL, "--kernel", "gpu")],
+)
+def test_wrong_usage(arguments):
+    done = run("bench", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert "Error: " in done.stderr
+
+
+def test_a_model_that_is_not_there(tmp_path):
+    assert str(tmp_path / "absent") in one_line(run("bench", tmp_path / "absent"), 1)
