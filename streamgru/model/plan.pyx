@@ -62,6 +62,7 @@ cdef class Plan:
 
         p.packed, p.ops, p.n_ops = self.code.packed, self.code.ops, self.code.n_ops
         p.n_in, p.n_out, p.y_at = layout.x.size, layout.y.size, layout.y.offset
+        p.y_is_memory = any((entry.new, entry.size) == (layout.y.offset, layout.y.size) for entry in layout.state)
         p.itemsize = self.dtype.itemsize
         p.state_bytes, p.work_bytes = layout.n_state * p.itemsize, layout.n_work * p.itemsize
         p.tokens = <Token*>PyMem_Calloc(len(layout.tokens) + 1, sizeof(Token))

@@ -38,6 +38,7 @@ cdef struct Program:
     Py_ssize_t n_in          # elements of x
     Py_ssize_t n_out         # elements of y
     Py_ssize_t y_at          # work[y_at]: the output (n_out,)
+    bint y_is_memory         # the output is what a layer will remember
     Py_ssize_t itemsize      # 4: float, 8: double
     Py_ssize_t state_bytes
     Py_ssize_t work_bytes

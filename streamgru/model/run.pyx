@@ -125,7 +125,7 @@ cdef inline bint _finite(const Program* p, const real* work) noexcept nogil:
     for i in range(p.n_memories):
         if first_nonfinite(p.packed, p.memories[i].size, work + p.memories[i].new) >= 0:
             return False
-    return first_nonfinite(p.packed, p.n_out, work + p.y_at) < 0
+    return p.y_is_memory or first_nonfinite(p.packed, p.n_out, work + p.y_at) < 0
 
 
 cdef inline int _commit(const Program* p, Py_ssize_t n_steps, real* state, const real* work) noexcept nogil:

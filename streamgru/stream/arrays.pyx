@@ -45,6 +45,9 @@ cdef object as_numbers(Plan plan, object x, str what, bint strict):
 
 
 cdef cnp.ndarray as_rows(Plan plan, object x, bint strict):
+    if cnp.PyArray_CheckExact(x) and cnp.PyArray_NDIM(x) == 2:  # as it should be: all below would cost more than a step
+        if direct(plan, x, 2, cnp.PyArray_DIM(x, 0), plan.program.n_in) != NULL:
+            return x
     array = as_numbers(plan, x, "X", strict)
     if array.ndim != 2 or array.shape[1] != plan.program.n_in:
         raise ShapeError(f"X: expected shape (n, {plan.program.n_in}), got {array.shape}")
@@ -103,7 +106,11 @@ cdef object refusal(Plan plan, cnp.ndarray x, Py_ssize_t row, Py_ssize_t index):
 
 
 cdef cnp.ndarray apart(cnp.ndarray rows, cnp.ndarray y):
-    return rows.copy() if np.may_share_memory(rows, y) else rows
+    cdef const char* x_data = <const char*>cnp.PyArray_DATA(rows)
+    cdef const char* y_data = <const char*>cnp.PyArray_DATA(y)
+    if x_data < y_data + cnp.PyArray_NBYTES(y) and y_data < x_data + cnp.PyArray_NBYTES(rows):
+        return rows.copy()
+    return rows
 
 
 def _named(Plan plan, dict x):

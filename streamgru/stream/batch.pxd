@@ -18,7 +18,7 @@ cdef struct Rows:
     const char* x            # (n_rows, n_in)
     char* y                  # (n_rows, n_out)
     char** states            # (n_rows,) the state of each row's stream; NULL: unknown
-    const Py_ssize_t* slots  # (n_rows,)
+    Py_ssize_t* slots        # (n_rows,) -1: unknown
     uint8_t* marks           # (n_rows,) of Mark
     const double* t          # (n_rows,) or NULL
     const int64_t* seq       # (n_rows,) or NULL

@@ -256,7 +256,7 @@ cdef class Pool:
         cdef const Program* program = &self.plan.program
         cdef bint strict = status is None
         cdef cnp.ndarray rows = as_rows(self.plan, X, strict)
-        cdef Py_ssize_t n_rows = cnp.PyArray_DIM(rows, 0), row, x_bytes = program.n_in * program.itemsize
+        cdef Py_ssize_t n_rows = cnp.PyArray_DIM(rows, 0)
         cdef cnp.ndarray handles = self._handles(ids, n_rows)
         cdef cnp.ndarray y = output_rows(self.plan, out, n_rows)
         cdef cnp.ndarray times = None if t is None else column("t", t, np.float64, n_rows)
@@ -265,10 +265,8 @@ cdef class Pool:
         cdef cnp.ndarray places = np.empty((4, n_rows + 2), np.intp)  # states, slots, order, starts of rounds
         cdef cnp.ndarray marks = np.empty(n_rows, np.uint8)
         cdef cnp.ndarray before = np.empty(n_rows * program.state_bytes if strict else 0, np.uint8)
-        cdef const uint64_t* handle = <const uint64_t*>cnp.PyArray_DATA(handles)   # (n_rows,)
-        cdef Py_ssize_t* slot                                                      # (n_rows,) or -1
         cdef Py_ssize_t* starts
-        cdef Py_ssize_t failed = -1
+        cdef Py_ssize_t bad = -1, failed = -1
         cdef double now_s = time.monotonic()
         cdef Rows batch
         check_marks("status", status, n_rows)
@@ -276,7 +274,7 @@ cdef class Pool:
         batch.program, batch.n_rows = program, n_rows
         batch.x, batch.y = <const char*>cnp.PyArray_DATA(rows), <char*>cnp.PyArray_DATA(y)
         batch.states = <char**>cnp.PyArray_GETPTR2(places, 0, 0)
-        batch.slots = slot = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 1, 0)
+        batch.slots = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 1, 0)
         batch.order = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 2, 0)
         starts = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 3, 0)
         batch.marks = <uint8_t*>cnp.PyArray_DATA(marks)
@@ -286,29 +284,21 @@ cdef class Pool:
         self._take()
         try:
             with nogil:
-                for row in range(n_rows):
-                    slot[row] = self.slots.find(handle[row])
-                    batch.marks[row] = STEPPED
-                    if slot[row] < 0:
-                        batch.marks[row] = UNKNOWN
-                        continue
-                    batch.states[row] = self.slots.state(slot[row])
-                    if run.check(program, batch.x + row * x_bytes) >= 0:
-                        batch.marks[row] = BAD_INPUT
-            if strict and marks.any():
-                raise self._refused(ids, rows, marks.astype(bool).argmax(), marks)
+                bad = self.slots.resolve(&batch, <const uint64_t*>cnp.PyArray_DATA(handles))
+            if strict and bad >= 0:
+                raise self._refused(ids, rows, bad, marks)
             with nogil:
                 failed = self.crew.step(&batch, self.slots.seen, starts)
-                for row in range(n_rows):
-                    if batch.marks[row] == STEPPED and failed < 0:
-                        self.slots.used_s[slot[row]] = now_s
+                if failed < 0:
+                    bad = self.slots.touch(&batch, now_s)
         finally:
             sg_give(&self.busy)
         if failed >= 0:
             raise self._refused(ids, rows, failed, marks)
         if not strict:
-            status[:] = marks
-            y[marks != STEPPED] = np.nan
+            memcpy(cnp.PyArray_DATA(status), batch.marks, n_rows)
+            if bad >= 0:
+                y[marks != STEPPED] = np.nan
         return y
 
     def __len__(self):
@@ -356,6 +346,9 @@ cdef class Pool:
 
     cdef cnp.ndarray _handles(self, ids, Py_ssize_t n_rows):
         """Ids and handles as an array of handles; 0, which no stream has, for an unknown id."""
+        if cnp.PyArray_CheckExact(ids) and cnp.PyArray_TYPE(ids) == cnp.NPY_UINT64 and cnp.PyArray_ISCARRAY_RO(ids):
+            if cnp.PyArray_NDIM(ids) == 1 and cnp.PyArray_DIM(ids, 0) == n_rows:
+                return ids
         if isinstance(ids, (str, bytes)) or not (isinstance(ids, (Sequence, np.ndarray))):
             raise ShapeError(f"ids: expected one for each of {n_rows} rows of X, got {type(ids).__name__}")
         if isinstance(ids, np.ndarray) and ids.dtype == np.uint64:

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from streamgru.model.run cimport Program
+from streamgru.stream.batch cimport Rows
 
 
 cdef class Slots:
@@ -23,3 +24,7 @@ cdef class Slots:
     cdef char* state(self, Py_ssize_t slot) noexcept nogil
     cdef uint64_t handle(self, Py_ssize_t slot) noexcept nogil
     cdef Py_ssize_t find(self, uint64_t handle) noexcept nogil
+    # The slots, states and marks of rows, by their handles (n_rows,); the first row that cannot be stepped, or -1.
+    cdef Py_ssize_t resolve(self, Rows* rows, const uint64_t* handles) noexcept nogil
+    # Note when the rows that are marked STEPPED were; some row that was not, or -1.
+    cdef Py_ssize_t touch(self, const Rows* rows, double now_s) noexcept nogil

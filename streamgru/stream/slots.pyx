@@ -7,8 +7,10 @@ for what it is, also after its slot has gone to another one.
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 
+from streamgru.model cimport run
 from streamgru.model.block cimport Block
 from streamgru.model.plan cimport Plan
+from streamgru.stream.batch cimport BAD_INPUT, STEPPED, UNKNOWN
 
 from streamgru.errors import PoolFull
 
@@ -75,3 +77,27 @@ cdef class Slots:
         if slot >= self.n_used or handle >> 32 != self.generations[slot] or not self.generations[slot] & 1:
             return -1
         return slot
+
+    cdef Py_ssize_t resolve(self, Rows* rows, const uint64_t* handles) noexcept nogil:
+        cdef Py_ssize_t x_bytes = self.program.n_in * self.program.itemsize, row, first = -1
+        for row in range(rows.n_rows - 1, -1, -1):
+            rows.slots[row] = self.find(handles[row])
+            rows.marks[row] = STEPPED
+            if rows.slots[row] < 0:
+                rows.marks[row] = UNKNOWN
+            else:
+                rows.states[row] = self.state(rows.slots[row])
+                if run.check(self.program, rows.x + row * x_bytes) >= 0:
+                    rows.marks[row] = BAD_INPUT
+            if rows.marks[row] != STEPPED:
+                first = row
+        return first
+
+    cdef Py_ssize_t touch(self, const Rows* rows, double now_s) noexcept nogil:
+        cdef Py_ssize_t row, other = -1
+        for row in range(rows.n_rows):
+            if rows.marks[row] == STEPPED:
+                self.used_s[rows.slots[row]] = now_s
+            else:
+                other = row
+        return other

@@ -8,7 +8,7 @@ from streamgru.model.plan cimport Plan
 from streamgru.stream.running cimport Outcome, Running
 
 cdef enum:
-    WORTH_RELEASING = 50_000  # below so many multiply-adds a step is shorter than giving the GIL away and back
+    WORTH_RELEASING = 100_000  # below so many multiply-adds a step is shorter than giving the GIL away and back
 
 
 cdef class Stream:

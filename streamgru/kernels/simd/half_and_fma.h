@@ -6,6 +6,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__clang__)
+#define SG_UNROLL_FULLY _Pragma("clang loop unroll(full)")
+#else
+#define SG_UNROLL_FULLY _Pragma("GCC unroll 32")
+#endif
+
 #if defined(__GNUC__)
 #define SG_INLINE static inline __attribute__((always_inline, unused))
 #else

@@ -2,7 +2,7 @@
 #include <immintrin.h>
 
 #define VW 8
-#define SG_UNROLL _Pragma("GCC unroll 32")
+#define SG_UNROLL SG_UNROLL_FULLY
 #define SG_PASS 1
 #define SG_TILE 6
 

@@ -12,7 +12,7 @@
 #include <immintrin.h>
 
 #define VW 16
-#define SG_UNROLL _Pragma("GCC unroll 32")
+#define SG_UNROLL SG_UNROLL_FULLY
 #define SG_PASS 3
 #define SG_TILE 8
 

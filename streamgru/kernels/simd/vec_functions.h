@@ -108,8 +108,10 @@ static ptrdiff_t first_nonfinite(ptrdiff_t n, const float *x /* (n,) */)
     ptrdiff_t i = 0;
     while (i + VW <= n && v_all_finite(v_load(x + i)))
         i += VW;
-    for (; i < n; i++)
-        if (!(fabsf(x[i]) < INFINITY))
-            return i;
-    return -1;
+    int bad = 0;
+    for (ptrdiff_t k = i; k < n; k++)
+        bad |= !(fabsf(x[k]) < INFINITY);
+    while (bad && fabsf(x[i]) < INFINITY)
+        i++;
+    return bad ? i : -1;
 }

@@ -2,7 +2,7 @@
 #include <arm_neon.h>
 
 #define VW 4
-#define SG_UNROLL _Pragma("GCC unroll 32")
+#define SG_UNROLL SG_UNROLL_FULLY
 #define SG_PASS 1
 #define SG_TILE 6
 
