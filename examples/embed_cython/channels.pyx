@@ -20,14 +20,14 @@ cdef class Channels:
     n_channels : int
     """
 
-    cdef readonly list streams   # as long as they live the pointers are good
+    cdef readonly tuple streams  # as long as they live the pointers are good
     cdef sg_stream** pointers    # (n_channels,)
     cdef Py_ssize_t n_in, n_out
 
     def __cinit__(self, model, Py_ssize_t n_channels):
         if n_channels < 1:
             raise ValueError(f"n_channels: expected at least 1, got {n_channels}")
-        self.streams = [model.stream() for _ in range(n_channels)]
+        self.streams = tuple(model.stream() for _ in range(n_channels))
         self.pointers = <sg_stream**>calloc(n_channels, sizeof(sg_stream*))
         if self.pointers == NULL:
             raise MemoryError(f"no memory for {n_channels} channels")

@@ -38,14 +38,22 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> bytes:
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Put *data* at *path* in one stroke: a crash at any moment leaves the old file or the new one."""
-    target = Path(path)
+    """Put *data* at *path* in one stroke: a crash at any moment leaves the old file or the new one.
+
+    What is there keeps its permissions; a link is followed. FormatError if it is no regular file.
+    """
+    target = Path(path).resolve()
+    mode = target.stat().st_mode if target.exists() else None
+    if mode is not None and not stat.S_ISREG(mode):
+        raise FormatError(f"{path}: expected a regular file to replace, got {_kind(mode)}")
     temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if mode is not None:
+            temporary.chmod(stat.S_IMODE(mode))
         temporary.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -70,4 +78,6 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
     return "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"

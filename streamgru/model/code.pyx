@@ -57,7 +57,10 @@ cdef class Code:
                 self.defaults[size, default] = np.full(size, default, self.dtype)
             return cnp.PyArray_DATA(self.defaults[size, default])
         with np.errstate(over="ignore"):
-            owned = np.require(array, self.dtype, ["C", "A"])
+            if self.use_packed:
+                owned = np.array(array, self.dtype, order="C")
+            else:
+                owned = np.require(array, self.dtype, ["C", "A"])
         if not np.isfinite(owned).all():
             raise SpecError(f"layer {placed.layer.name!r}: a tensor holds a value that is too large for {self.dtype}")
         if key:

@@ -20,7 +20,7 @@ cdef class Lanes:
 
     def __cinit__(self, Plan plan, Py_ssize_t most, Py_ssize_t n_bytes=96 * 1024, Py_ssize_t least=8):
         cdef Py_ssize_t i
-        self.n = max(1, min(most, max(least, n_bytes // plan.program.work_bytes)))
+        self.n = lanes_for(plan, most, n_bytes, least)
         self.block = Block(self.n * plan.program.work_bytes)
         self.works = <void**>PyMem_Malloc(self.n * sizeof(void*))
         if self.works == NULL:

@@ -132,7 +132,8 @@ cdef class Plan:
                 if told.dtype == np.int8:
                     found[f"{name}.q8"], found[f"{name}.scale"] = weight.q8, weight.scale
                 else:
-                    found[name] = weight.astype(told.dtype, copy=False)
+                    found[name] = weight.astype(told.dtype, copy=False).view()
+                    found[name].flags.writeable = False  # the kernels may be reading the very same numbers
         return found
 
 

@@ -14,7 +14,8 @@ from streamgru.errors import SpecError
 
 Q8, SCALE = ".q8", ".scale"  # what the two tensors of a matrix of int8 add to its name
 LARGEST = 127  # of a weight; -128 would have no counterpart
-MOST = float(np.finfo(np.float32).max) / LARGEST  # of a scale: then all weights are floats
+# of a scale: then all weights are floats
+MOST = np.nextafter(np.float32(float(np.finfo(np.float32).max) / LARGEST), np.float32(0))
 
 
 @dataclass(frozen=True)

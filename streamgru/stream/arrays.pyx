@@ -36,7 +36,8 @@ cdef object as_numbers(Plan plan, object x, str what, bint strict):
         raise ShapeError(f"{what}: expected numbers, got {_describe(array)}")
     with np.errstate(over="ignore"):
         converted = np.require(array, plan.dtype, ["C", "A"])
-    if strict and array.dtype.kind == "f" and array.itemsize > converted.itemsize:
+    wider = array.dtype.kind == "f" and array.itemsize > converted.itemsize
+    if strict and wider and not np.isfinite(converted).all():
         overflown = np.argwhere(np.isfinite(array) & ~np.isfinite(converted))
         if len(overflown):
             index = tuple(overflown[0].tolist())

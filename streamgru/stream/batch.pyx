@@ -10,6 +10,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.string cimport memcpy
 
 from streamgru.model cimport run
+from streamgru.model.lanes cimport lanes_for
 from streamgru.model.plan cimport Plan
 from streamgru.model.run cimport StateHeader
 
@@ -33,10 +34,9 @@ cdef class Crew:
     """What steps the batches of a pool: scratch for its lanes, and its threads, which sleep between batches."""
 
     def __cinit__(self, Plan plan, int n_threads):
-        cdef Py_ssize_t n_lanes
+        cdef Py_ssize_t n_lanes = n_threads * lanes_for(plan, LANES, LANE_BYTES, 8)
         self.n_threads = n_threads
-        n_lanes = Lanes(plan, LANES, LANE_BYTES).n
-        self.lanes = Lanes(plan, n_lanes * n_threads, 0, n_lanes * n_threads)
+        self.lanes = Lanes(plan, n_lanes, 0, n_lanes)
         self.states = <char**>PyMem_Malloc(self.lanes.n * sizeof(char*))
         self.failed = <uint8_t*>PyMem_Malloc(self.lanes.n)
         self.worth_sharing = max(2, WORTH_WAKING // max(1, plan.n_macs))

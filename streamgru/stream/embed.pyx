@@ -42,6 +42,8 @@ cdef object sg_error(object stream, const void* x, sg_outcome outcome):
     cdef cnp.npy_intp n_in
     if outcome == SG_STEPPED:
         return None
+    if not isinstance(stream, Stream):  # None would pass for one
+        raise TypeError(f"expected a streamgru.Stream, got {type(stream).__name__}")
     owner = stream
     n_in = owner.plan.program.n_in
     return failure(owner, cnp.PyArray_SimpleNewFromData(1, &n_in, owner.plan.typenum, <void*>x), <Outcome><int>outcome)

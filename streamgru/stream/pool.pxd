@@ -19,6 +19,8 @@ cdef class Pool:
     cdef int _take(self) except -1
     cdef Py_ssize_t _find(self, stream) except -1
     cdef Py_ssize_t _slot(self, id) except -1
+    cdef Py_ssize_t _lookup(self, id) except -2
+    cdef int _check_new(self, id) except -1
     cdef object _open(self, id, block)
     cdef int _close(self, Py_ssize_t slot) except -1
     cdef bytes _pack(self, Py_ssize_t slot)

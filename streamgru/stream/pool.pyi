@@ -79,7 +79,7 @@ class Pool:
             If another thread is using the pool.
         """
     def handle(self, id: Id) -> Handle:
-        """The handle of the open stream *id*; UnknownStream if there is none."""
+        """The handle of the open stream *id*; UnknownStream if there is none, StreamBusy as :meth:`close`."""
     def reset(self, stream: Id | Handle) -> None:
         """Set a stream, given its id or its handle, back to its start; errors as :meth:`close`."""
     def snapshot(self, stream: Id | Handle) -> bytes:

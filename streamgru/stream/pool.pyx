@@ -11,15 +11,16 @@ from streamgru.stream.batch cimport BAD_INPUT, STEPPED, UNKNOWN, Rows
 from streamgru.stream.busy cimport sg_give, sg_take
 
 import time
-from collections.abc import Sequence
 
 import numpy as np
 
-from streamgru.errors import ShapeError, StreamBusy, UnknownStream
-from streamgru.stream.ids import Ended, Handle, Ids, is_handle, shown
+from streamgru.errors import StreamBusy, UnknownStream
+from streamgru.stream.ids import Ended, Handle, Ids, as_handles, is_handle, may_be_open, shown
 from streamgru.stream.snapshot import pack, unpack
 
 cnp.import_array()
+
+_BUSY = "another thread is using this pool, or was when this process was forked; a pool has one caller at a time"
 
 
 cdef class Pool:
@@ -120,8 +121,12 @@ cdef class Pool:
             sg_give(&self.busy)
 
     def handle(self, id):
-        """The handle of the open stream *id*; UnknownStream if there is none."""
-        return Handle(self.slots.handle(self._slot(id)))
+        """The handle of the open stream *id*; UnknownStream if there is none, StreamBusy as :meth:`close`."""
+        self._take()
+        try:
+            return Handle(self.slots.handle(self._slot(id)))
+        finally:
+            sg_give(&self.busy)
 
     def reset(self, stream):
         """Set a stream, given its id or its handle, back to its start; errors as :meth:`close`."""
@@ -181,15 +186,18 @@ cdef class Pool:
             As :meth:`open`.
         """
         blocks = {id: unpack(self.model, blob, carry) for id, blob in snapshots.items()}
-        opened = []
         self._take()
         try:
-            for id, block in blocks.items():
-                opened.append(self._open(id, block))
-        except BaseException:
-            for handle in opened:
-                self._close(self._find(handle))
-            raise
+            for id in blocks:
+                self._check_new(id)
+            try:
+                for id, block in blocks.items():
+                    self._open(id, block)
+            except BaseException:
+                for id in blocks:
+                    if self._lookup(id) >= 0:
+                        self._close(self._lookup(id))
+                raise
         finally:
             sg_give(&self.busy)
 
@@ -214,7 +222,8 @@ cdef class Pool:
             for slot in range(self.slots.n_used):
                 if self.slots.names[slot] is not None and now_s - self.slots.used_s[slot] > longest_s:
                     ended.append(Ended(self.slots.names[slot], self._pack(slot), now_s - self.slots.used_s[slot]))
-                    self._close(slot)
+            for one in ended:  # not before all are packed: what is interrupted has ended none
+                self._close(self._slot(one.id))
         finally:
             sg_give(&self.busy)
         return ended
@@ -257,7 +266,7 @@ cdef class Pool:
         cdef bint strict = status is None
         cdef cnp.ndarray rows = as_rows(self.plan, X, strict)
         cdef Py_ssize_t n_rows = cnp.PyArray_DIM(rows, 0)
-        cdef cnp.ndarray handles = self._handles(ids, n_rows)
+        cdef cnp.ndarray handles
         cdef cnp.ndarray y = output_rows(self.plan, out, n_rows)
         cdef cnp.ndarray times = None if t is None else column("t", t, np.float64, n_rows)
         cdef cnp.ndarray seqs = None if seq is None else column("seq", seq, np.int64, n_rows)
@@ -283,6 +292,7 @@ cdef class Pool:
         batch.before = <char*>cnp.PyArray_DATA(before) if strict else NULL
         self._take()
         try:
+            handles = self._handles(ids, n_rows)  # not before: till now another thread may close and open streams
             with nogil:
                 bad = self.slots.resolve(&batch, <const uint64_t*>cnp.PyArray_DATA(handles))
             if strict and bad >= 0:
@@ -306,7 +316,7 @@ cdef class Pool:
         return len(self.slots.names) - len(self.slots.free)
 
     def __contains__(self, id):
-        return self.ids.get(id) is not None
+        return self._lookup(id) >= 0
 
     def __iter__(self):
         """The ids of the streams that are open."""
@@ -326,19 +336,28 @@ cdef class Pool:
         return diverged(row)
 
     cdef object _open(self, id, block):
-        if self.ids.get(id) is not None:
-            raise ValueError(f"stream {id!r} is open already")
+        self._check_new(id)
         slot = self.slots.take(id, time.monotonic())
-        if block is None:
-            run.start(&self.plan.program, self.slots.state(slot))
-        else:
-            memcpy(self.slots.state(slot), <const char*><bytes>block, self.plan.program.state_bytes)
-        self.ids.add(id, slot)
+        try:
+            if block is None:
+                run.start(&self.plan.program, self.slots.state(slot))
+            else:
+                memcpy(self.slots.state(slot), <const char*><bytes>block, self.plan.program.state_bytes)
+            self.ids.add(id, slot)
+        except BaseException:  # Ctrl-C, between two lines of Python
+            self.slots.give(slot)
+            raise
         return Handle(self.slots.handle(slot))
 
+    cdef int _check_new(self, id) except -1:
+        if self._lookup(id) >= 0:
+            raise ValueError(f"stream {shown(id)} is open already")
+        return 0
+
     cdef int _close(self, Py_ssize_t slot) except -1:
-        self.ids.remove(self.slots.names[slot])
-        self.slots.give(slot)
+        id = self.slots.names[slot]
+        self.slots.give(slot)  # first: an id whose slot is not its own any more is none
+        self.ids.remove(id)
         return 0
 
     cdef bytes _pack(self, Py_ssize_t slot):
@@ -349,41 +368,33 @@ cdef class Pool:
         if cnp.PyArray_CheckExact(ids) and cnp.PyArray_TYPE(ids) == cnp.NPY_UINT64 and cnp.PyArray_ISCARRAY_RO(ids):
             if cnp.PyArray_NDIM(ids) == 1 and cnp.PyArray_DIM(ids, 0) == n_rows:
                 return ids
-        if isinstance(ids, (str, bytes)) or not (isinstance(ids, (Sequence, np.ndarray))):
-            raise ShapeError(f"ids: expected one for each of {n_rows} rows of X, got {type(ids).__name__}")
-        if isinstance(ids, np.ndarray) and ids.dtype == np.uint64:
-            handles = np.require(ids, None, ["C", "A"])
-        else:
-            handles = np.empty(len(ids), np.uint64)
-            for row, id in enumerate(ids):
-                if is_handle(id):
-                    handles[row] = id
-                else:
-                    slot = self.ids.get(id)
-                    handles[row] = 0 if slot is None else self.slots.handle(slot)
-        if handles.ndim != 1 or handles.shape[0] != n_rows:
-            raise ShapeError(f"ids: expected one for each of {n_rows} rows of X, got shape {handles.shape}")
-        return handles
+        return as_handles(ids, n_rows, self._handle_of)
+
+    def _handle_of(self, id):
+        slot = self._lookup(id)
+        return 0 if slot < 0 else self.slots.handle(slot)
 
     cdef Py_ssize_t _find(self, stream) except -1:
         cdef Py_ssize_t slot
         if not is_handle(stream):
             return self._slot(stream)
-        slot = self.slots.find(stream)
+        slot = self.slots.find(stream) if may_be_open(stream) else -1
         if slot < 0:
             raise UnknownStream(f"no stream {shown(stream)} is open")
         return slot
 
-    cdef Py_ssize_t _slot(self, id) except -1:
+    cdef Py_ssize_t _lookup(self, id) except -2:
+        """The slot of an id, or -1 if it has none."""
         slot = self.ids.get(id)
-        if slot is None:
-            raise UnknownStream(f"no stream {id!r} is open; open it with pool.open({id!r})")
+        return -1 if slot is None or self.slots.names[slot] is None or self.slots.names[slot] != id else slot
+
+    cdef Py_ssize_t _slot(self, id) except -1:
+        slot = self._lookup(id)
+        if slot < 0:
+            raise UnknownStream(f"no stream {shown(id)} is open; open it with pool.open({shown(id)})")
         return slot
 
     cdef int _take(self) except -1:
         if not sg_take(&self.busy):
-            raise StreamBusy(
-                "another thread is using this pool, or was when this process was forked; "
-                "a pool has one caller at a time"
-            )
+            raise StreamBusy(_BUSY)
         return 0

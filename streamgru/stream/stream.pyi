@@ -101,7 +101,7 @@ class Stream:
         Trace
             ``trace.y`` (n_steps, n_out), and ``trace.gates["gru.0"]`` with ``r``, ``z``, ``n`` and
             ``h``, each (n_steps, n_hid), for every GRU layer. ``(1 - z) * n + z * h_before``
-            gives ``h`` bit for bit.
+            gives ``h`` bit for bit, unless it has faded to less than 2**-100 and is taken as 0.
 
         Raises
         ------

@@ -152,7 +152,7 @@ cdef class Stream:
         Trace
             ``trace.y`` (n_steps, n_out), and ``trace.gates["gru.0"]`` with ``r``, ``z``, ``n`` and
             ``h``, each (n_steps, n_hid), for every GRU layer. ``(1 - z) * n + z * h_before``
-            gives ``h`` bit for bit.
+            gives ``h`` bit for bit, unless it has faded to less than 2**-100 and is taken as 0.
 
         Raises
         ------
@@ -257,9 +257,10 @@ cdef class Stream:
         cdef char* out = <char*>cnp.PyArray_DATA(y)
         cdef Lanes lanes = Lanes(plan, n_steps)
         cdef char* state = self.state_block.data
+        cdef Py_ssize_t bad
         self._take()
+        before = state[:program.state_bytes]
         try:
-            before = state[:program.state_bytes]
             self._check(rows)
             if gates is None:
                 with nogil:
@@ -274,8 +275,12 @@ cdef class Stream:
                     self._note(gates, row, n, lanes)
                     row += n
             if failed >= 0:
-                memcpy(state, <const char*>before, program.state_bytes)
-                raise diverged(row - n + failed)
+                failed += row - n
+                bad = run.check(program, x + failed * x_bytes)  # somebody may have written to X meanwhile
+                raise diverged(failed) if bad < 0 else refusal(plan, rows, failed, bad)
+        except BaseException:
+            memcpy(state, <const char*>before, program.state_bytes)
+            raise
         finally:
             sg_give(&self.running.busy)
         return 0
