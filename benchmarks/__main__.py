@@ -13,7 +13,7 @@ import threadpoolctl
 from benchmarks import machine, many, process, single
 from benchmarks.measure import FULL, QUICK, Effort
 from benchmarks.native import HERE
-from benchmarks.results import Results, plain
+from benchmarks.results import Results, plain, warnings
 from benchmarks.table import report
 
 QUICK_SIZES, QUICK_BATCHES = ((8, 32), (32, 128)), (1, 96)
@@ -29,6 +29,8 @@ def main() -> None:
     results = measured(arguments.quick)
     text = report(results)
     print(text)
+    for warning in warnings(results):
+        say(f"not to be published: {warning}")
     target = HERE / "results" / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"
     target.write_text(json.dumps(plain(results), indent=1) + "\n")
     say(f"wrote {target}")
@@ -43,7 +45,7 @@ def main() -> None:
 
 def measured(quick: bool) -> Results:
     """The whole run, on one core but where two are what is measured."""
-    effort = QUICK if quick else FULL
+    began, effort = time.perf_counter(), QUICK if quick else FULL
     sizes, batches = (QUICK_SIZES, QUICK_BATCHES) if quick else (single.SIZES, many.BATCHES)
     told = machine.described() | {"measured": time.strftime("%Y-%m-%d"), "quick": quick}
     machine.pin(machine.all_cores()[-1:])
@@ -64,7 +66,9 @@ def measured(quick: bool) -> Results:
     say("processes")
     outside = QUICK if quick else OUTSIDE
     pipe = process.pipe(outside, 4000 if quick else 20_000)
-    return Results(told, absent, steps, ticks, process.idle_stream(), process.starts(outside), pipe)
+    starts, idle = process.starts(outside), process.idle_stream()
+    told |= {"load_at_end": machine.load(), "minutes": round((time.perf_counter() - began) / 60, 1)}
+    return Results(told, absent, steps, ticks, idle, starts, pipe)
 
 
 def say(text: str) -> None:

@@ -14,7 +14,8 @@ C, BOUND, INT8, PEER = "streamgru, C", "streamgru, bound", "streamgru int8, C", 
 FASTER_THAN_PEER = {32: 15.0, 128: 5.0, 512: 1.4, 1024: 1.2}
 INT8_FASTER = {128: 2.0, 256: 3.0, 512: 3.0, 1024: 3.0}
 OF_PEAK = {32: 0.60, 128: 0.85, 256: 0.85, 512: 0.85, 1024: 0.85}
-SCALES, SCALES_FROM = 1.8, 128  # n_hid
+SCALES = 1.8
+LARGE = 96  # streams: ticks of fewer are not judged
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """``met``, or by how much it was missed."""
-        median = self.measured.median
-        if (median >= self.limit) if self.at_least else (median <= self.limit):
+        """``met`` or by how much it was missed, where the whole interval says so."""
+        found = self.measured
+        if (found.low >= self.limit) if self.at_least else (found.high <= self.limit):
             return "met"
-        return f"missed by {abs(median / self.limit - 1):.0%}"
+        if (found.high < self.limit) if self.at_least else (found.low > self.limit):
+            return f"missed by {abs(found.median / self.limit - 1):.0%}"
+        return "undecided"
 
 
 def figures(results: Results) -> Iterator[Figure]:
@@ -47,7 +50,7 @@ def figures(results: Results) -> Iterator[Figure]:
     for steps in results.steps:
         yield from _of_steps(steps)
     for n_hid in sorted({batch.n_hid for batch in results.batches}):
-        yield from _of_batches([b for b in results.batches if b.n_hid == n_hid and b.n_streams >= 96])
+        yield from _of_batches([b for b in results.batches if b.n_hid == n_hid and b.n_streams >= LARGE])
     idle = results.idle
     beside = idle.bytes - idle.state_bytes
     yield Figure("an idle stream, beside its state", f"n_hid {idle.n_hid}", 256, False, _exact(beside), "bytes")
@@ -60,6 +63,16 @@ def figures(results: Results) -> Iterator[Figure]:
         yield Figure(name, "", limit_ms, False, in_ms, "ms")
 
 
+def notes() -> Iterator[str]:
+    """What one should know of the figures."""
+    yield "The verdict is that of the whole interval: undecided where the limit lies inside it."
+    yield (
+        "From Python, networks of 100,000 multiply-adds or more, here those of n_hid 256 and above, release the GIL "
+        "at every step, which costs about 50 ns; from C there is none."
+    )
+    yield f"Ticks are judged from {LARGE} streams on, and the worst of a size is what is shown."
+
+
 def not_measured(results: Results) -> Iterator[str]:
     """What this run cannot tell, and why."""
     yield "one copy of the weights per machine: there is no command with several workers yet"
@@ -67,6 +80,12 @@ def not_measured(results: Results) -> Iterator[str]:
         yield "what is held against ONNX Runtime: it is not installed"
     if not any(batch.two_threads() for batch in results.batches):
         yield "two threads: this process has one core"
+    still = [f"{b.n_hid} × {b.n_streams:,}" for b in results.batches if b.n_streams >= LARGE and not _loops_scale(b)]
+    if still and any(batch.two_threads() for batch in results.batches):
+        yield (
+            f"two threads at n_hid × streams of {', '.join(still)}: two peak loops at once, one on each core, did "
+            f"less than {SCALES} times as much as one"
+        )
 
 
 def _of_steps(steps: Steps) -> Iterator[Figure]:
@@ -77,9 +96,8 @@ def _of_steps(steps: Steps) -> Iterator[Figure]:
         yield Figure("step from C over reading once", where, 1.15, False, ratio(times, C, READ))
         yield Figure("reset before, over reading once", where, 1.25, False, ratio(times, BEFORE, READ))
         yield Figure("stack and head over the sum of its parts", where, 1.2, False, ratio(times, STACK, PARTS))
-    if n_hid <= 128:
-        beyond = middle(1e9 * (times[BOUND] - times[C]))
-        yield Figure("bound step from Python beyond C", where, 60, False, beyond, "ns")
+    beyond = middle(1e9 * (times[BOUND] - times[C]))
+    yield Figure("bound step from Python beyond C", where, 60, False, beyond, "ns")
     if n_hid in FASTER_THAN_PEER and PEER in times:
         faster = ratio(times, PEER, PYTHON)
         yield Figure("`step(x, out=y)`, times ONNX Runtime bound", where, FASTER_THAN_PEER[n_hid], True, faster)
@@ -104,7 +122,7 @@ def _of_batches(batches: Sequence[Batch]) -> Iterator[Figure]:
     where, least = worst({batch.n_streams: ratio(batch.times, SGEMM, POOL) for batch in batches})
     yield Figure("a tick with its gates, times sgemm without", where, 1, True, least)
     scaling = {b.n_streams: two for b in batches if (two := b.two_threads()) and _loops_scale(b)}
-    if scaling and n_hid >= SCALES_FROM:
+    if scaling:
         where, least = worst(scaling)
         yield Figure("a tick on two threads, times one", where, SCALES, True, least)
 

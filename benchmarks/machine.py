@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -10,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 PACKAGES = ("streamgru", "numpy", "scipy", "torch", "onnxruntime", "openvino", "ai-edge-litert")
+KERNELS = Path(__file__).parents[1] / "streamgru" / "kernels" / "simd"
 
 
 def described() -> dict[str, object]:
@@ -23,9 +25,24 @@ def described() -> dict[str, object]:
         "system": f"{platform.system()} {platform.release()}",
         "compiler": _compiler(),
         "python": platform.python_version(),
-        "load": [round(load, 2) for load in os.getloadavg()],
+        "load": load(),
+        "kernels": digest(KERNELS),
         "versions": {name: version(name) for name in PACKAGES},
     }
+
+
+def load() -> list[float]:
+    """The load of the last minute, of five, and of fifteen."""
+    return [round(load, 2) for load in os.getloadavg()]
+
+
+def digest(folder: Path) -> str:
+    """What changes when a file of a folder does."""
+    found = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            found.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()[:16]
 
 
 def version(package: str) -> str | None:

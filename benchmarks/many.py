@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from benchmarks.contenders.peak import PEAK, PEAK_TWICE
 from benchmarks.measure import Effort, Middle, Times, check, middle, ratio, rounds
 from benchmarks.network import Network, inputs, network
 
+N_CHECKED = 20  # ticks over which every contender must agree
+BATCH_S, LEAST_ROUNDS = 12.0, 25  # what large batches have: so long, about, but so many rounds
 BATCHES = (1, 8, 32, 96, 256, 1024)
 POOL, TWO_THREADS, SGEMM = "streamgru", "streamgru, two threads", "OpenBLAS sgemm, products alone"
 
@@ -51,8 +54,11 @@ def measure(n_in: int, n_hid: int, n_streams: int, effort: Effort) -> Batch:
     with contextlib.suppress(Absent):  # as told of the single streams
         contenders.append(pytorch.batched(net, X))
     machine.pin(machine.all_cores())  # where the second thread is to live
-    steps = inputs(n_in)
+    steps = inputs(n_in)[:N_CHECKED]
+    started = time.perf_counter()
     check(contenders, X, steps, net.answers(steps)[:, None])
+    turn_s = (time.perf_counter() - started) / N_CHECKED  # of all of them
+    effort = replace(effort, rounds=min(effort.rounds, max(LEAST_ROUNDS, int(BATCH_S / turn_s))))
     contenders += [_products(net, X), peak.loop()]
     pinned = {contender.name: lambda: machine.pin(machine.all_cores()[-1:]) for contender in contenders}
     pinned[TWO_THREADS] = lambda: machine.pin(machine.all_cores())

@@ -18,6 +18,7 @@ from benchmarks.measure import Effort, Middle, middle
 from benchmarks.native import BUILD
 from benchmarks.network import network
 from streamgru.formats import native
+from streamgru.stream.model import Model
 
 N_STREAMS = 20_000
 STARTS = {
@@ -32,25 +33,22 @@ N_IN, N_HID = 8, 32  # of the network on the pipe
 
 @dataclass(frozen=True)
 class Idle:
-    """The memory of a stream of a pool that nobody steps, everything included."""
+    """The memory of a stream of a pool that nobody steps: everything that the pool has for it."""
 
     n_hid: int
     state_bytes: int  # n_hid float32
+    lanes_bytes: int  # of the pool, whatever its capacity: the scratch of a tick
     bytes: float
 
 
 def idle_stream(n_hid: int = 64) -> Idle:
-    """What each of many streams adds, as Python's and our own allocators count it."""
-    pool = network(16, n_hid).model().pool(capacity=N_STREAMS)
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        for i in range(N_STREAMS):
-            pool.open(f"sensor-{i}")
-        after = tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
-    return Idle(n_hid, 4 * n_hid, (after - before) / N_STREAMS)
+    """What a pool takes for each of many streams, as Python's and our own allocators count it.
+
+    A pool of one stream has the same lanes, and next to nothing else.
+    """
+    model = network(16, n_hid).model()
+    lanes_bytes = _pool_bytes(model, 1)
+    return Idle(n_hid, 4 * n_hid, lanes_bytes, (_pool_bytes(model, N_STREAMS) - lanes_bytes) / N_STREAMS)
 
 
 def starts(effort: Effort) -> dict[str, Middle]:
@@ -105,6 +103,19 @@ def pipe(effort: Effort, n_records: int) -> Pipe:
 def told(part: Pipe | Idle) -> dict[str, object]:
     """For JSON."""
     return asdict(part)
+
+
+def _pool_bytes(model: Model, n_streams: int) -> int:
+    """The memory of a full pool."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        pool = model.pool(capacity=n_streams)
+        for i in range(n_streams):
+            pool.open(f"sensor-{i}")
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
 
 
 def _agree(commands: dict[str, list[str]], data: Path) -> None:

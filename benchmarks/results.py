@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from benchmarks.contenders import peak
 from benchmarks.contenders.peak import PEAK
 from benchmarks.many import Batch
@@ -12,6 +14,8 @@ from benchmarks.process import Idle, Pipe
 from benchmarks.single import READ, Steps
 
 PYTHON = "streamgru, Python"
+MOST_LOAD = 0.5  # a core, of others
+MOST_SPREAD = 0.05  # of the peak loop, of its median
 
 
 @dataclass
@@ -40,9 +44,27 @@ def read_gb_s(steps: Steps) -> Middle:
     return middle(steps.weight_bytes / 1e9 / steps.times[READ])
 
 
+def warnings(results: Results) -> list[str]:
+    """Why this run must not be published."""
+    found = []
+    cores = int(str(results.machine["cores"]))
+    for when, key, ours in (("began", "load", 0), ("ended", "load_at_end", 1)):
+        load = results.machine[key]
+        assert isinstance(load, list)
+        if (load[0] - ours) / cores > MOST_LOAD:
+            less = ", of which 1 is the benchmark's own" if ours else ""
+            found.append(f"the load was {load[0]} on {cores} cores when it {when}{less}")
+    low, median, high = np.percentile([t for batch in results.batches for t in batch.times[PEAK]], (10, 50, 90))
+    if high - low > MOST_SPREAD * median:
+        found.append(f"the peak loop varied by {(high - low) / median:.0%} between rounds, from the 10th percentile "
+                     f"to the 90th")  # fmt: skip
+    return found
+
+
 def plain(results: Results) -> dict[str, object]:
     """For JSON."""
     return {
+        "warnings": warnings(results),
         "machine": results.machine,
         "left_out": results.absent,
         "steps": [_steps(steps) for steps in results.steps],

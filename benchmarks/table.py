@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from benchmarks.contenders.peak import PEAK_TWICE
-from benchmarks.figures import figures, not_measured
+from benchmarks.figures import figures, not_measured, notes
 from benchmarks.many import POOL, SGEMM, TWO_THREADS, Batch
 from benchmarks.measure import Middle, ratio
-from benchmarks.results import PYTHON, Results, read_gb_s
+from benchmarks.results import PYTHON, Results, read_gb_s, warnings
 from benchmarks.single import PARTS, READ
 
 OURS = "streamgru"
@@ -53,12 +53,15 @@ def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 def _machine(results: Results) -> Iterator[str]:
     m = results.machine
+    for warning in warnings(results):
+        yield from (f"**Not to be published: {warning}.**", "")
     versions = m["versions"]
     assert isinstance(versions, dict)
     told = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     yield f"{m['cpu']}, {m['cores']} cores, {m['isa']}; {m['system']}; {m['compiler']}; Python {m['python']}; {told}."
     yield ""
-    yield f"Load when it began: {m['load']}. Measured {m['measured']}."
+    yield f"Load when it began: {m['load']}, and when it ended: {m['load_at_end']}."
+    yield f"Measured {m['measured']}, with kernels {m['kernels']}."
     for name, reason in results.absent.items():
         yield f"Left out: {name}, since {reason}."
 
@@ -99,17 +102,7 @@ def _tails(results: Results) -> Iterator[str]:
 
 def _many(results: Results) -> Iterator[str]:
     yield from ("", f"**Many streams in one tick** (one core does {results.peak_gflops():.1f} GFLOP/s)", "")
-    header = [
-        "size, streams",
-        "µs per tick",
-        "streams/s",
-        "of the peak",
-        "sgemm of it",
-        "torch takes",
-        "two threads",
-        "two loops",
-    ]
-    yield from table(header, ([*_batch(batch)] for batch in results.batches))
+    yield from table(MANY, ([*_batch(batch)] for batch in results.batches))
     yield ""
     yield (
         "The part of the peak counts the products alone; a tick has its gates to do as well, sgemm has not. "
@@ -132,7 +125,10 @@ def _batch(batch: Batch) -> Iterator[str]:
 def _processes(results: Results) -> Iterator[str]:
     yield from ("", "**From outside**", "")
     idle, pipe = results.idle, results.pipe
-    rows = [[f"an idle stream of a pool, n_hid {idle.n_hid}, bytes", f"{idle.bytes:.0f}"]]
+    rows = [
+        [f"an idle stream of a pool, n_hid {idle.n_hid}, bytes", f"{idle.bytes:.0f}"],
+        ["the lanes that all streams of a pool share, bytes", f"{idle.lanes_bytes:,}"],
+    ]
     rows += [[f"{name}, ms", f"{1e3 * s.median:.1f} [{1e3 * s.low:.1f}, {1e3 * s.high:.1f}]"]
              for name, s in results.starts.items()]  # fmt: skip
     rows.append(["`streamgru run` on NDJSON, records/s", f"{pipe.ours:,.0f}"])
@@ -148,4 +144,5 @@ def _figures(results: Results) -> Iterator[str]:
     ]
     yield from table(["", "where", "to reach", "measured", ""], rows)
     yield ""
+    yield from notes()
     yield from (f"Not measured here: {line}." for line in not_measured(results))

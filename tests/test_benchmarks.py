@@ -1,5 +1,6 @@
 """The benchmark: what it makes of times, that it holds answers against the equations, and that it runs at all."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -7,12 +8,13 @@ import pytest
 
 from benchmarks import machine, many, single
 from benchmarks.contenders import ours
-from benchmarks.contenders.base import Calls
+from benchmarks.contenders.base import Calls, FromPython
+from benchmarks.contenders.peak import PEAK
 from benchmarks.figures import Figure, figures
 from benchmarks.measure import Effort, Middle, check, middle, ratio, tails
 from benchmarks.network import inputs, network
 from benchmarks.process import Pipe, idle_stream
-from benchmarks.results import Results, plain
+from benchmarks.results import Results, plain, warnings
 from benchmarks.table import report, table
 
 SHORT = Effort(rounds=3, round_s=0.0002, n_each=20)
@@ -36,11 +38,65 @@ def test_tails():
 
 
 @pytest.mark.parametrize(
-    "limit, at_least, measured, verdict",
-    [(2, True, 2, "met"), (2, True, 1, "missed by 50%"), (2, False, 2, "met"), (2, False, 3, "missed by 50%")],
+    "at_least, low, median, high, verdict",
+    [
+        (True, 2, 2.5, 3, "met"),
+        (True, 1.9, 2.5, 3, "undecided"),
+        (True, 1, 1.5, 2, "undecided"),
+        (True, 0.5, 1, 1.9, "missed by 50%"),
+        (False, 1, 1.5, 2, "met"),
+        (False, 1, 1.5, 2.1, "undecided"),
+        (False, 2, 2.5, 3, "undecided"),
+        (False, 2.1, 3, 4, "missed by 50%"),
+    ],
 )
-def test_verdicts(limit, at_least, measured, verdict):
-    assert Figure("", "", limit, at_least, Middle(measured, measured, measured)).verdict == verdict
+def test_a_verdict_is_that_of_the_whole_interval(at_least, low, median, high, verdict):
+    assert Figure("", "", 2, at_least, Middle(median, low, high)).verdict == verdict
+
+
+def test_statements_keep_their_names_from_loop_to_loop_within_a_context():
+    entered = []
+
+    @contextlib.contextmanager
+    def within():
+        entered.append(True)
+        yield
+
+    contender = FromPython("", "h = h + 1", lambda names: names["h"], within=within, h=0)
+    contender.take(3)
+    contender.take(2)
+    contender.each_ns(4)
+    assert (contender.answer(), len(entered)) == (9, 3)
+
+
+def test_the_digest_of_a_folder_changes_with_any_of_its_files(tmp_path):
+    (tmp_path / "a.h").write_text("1")
+    (tmp_path / "b.h").write_text("2")
+    before = machine.digest(tmp_path)
+    assert machine.digest(tmp_path) == before
+    (tmp_path / "b.h").write_text("3")
+    assert machine.digest(tmp_path) != before
+
+
+def test_an_idle_stream_has_all_that_the_pool_keeps_for_it():
+    idle = idle_stream()
+    assert idle.state_bytes < idle.bytes < 4 * idle.state_bytes
+    assert idle.lanes_bytes > 0
+
+
+@pytest.mark.parametrize(
+    "load, load_at_end, peak, warned",
+    [
+        (0.9, 1.9, [1.0, 1.04], []),
+        (1.1, 1.9, [1.0, 1.04], ["the load was 1.1 on 2 cores when it began"]),
+        (0.9, 2.1, [1.0, 1.04], ["the load was 2.1 on 2 cores when it ended, of which 1 is the benchmark's own"]),
+        (0.9, 1.9, [1.0, 1.2], ["the peak loop varied by 15% between rounds, from the 10th percentile to the 90th"]),
+    ],
+)
+def test_a_disturbed_run_says_so(load, load_at_end, peak, warned):
+    told = {"cores": 2, "load": [load, 9, 9], "load_at_end": [load_at_end, 9, 9]}
+    batch = many.Batch(8, 32, 96, {PEAK: np.array(peak)})
+    assert warnings(Results(told, {}, [], [batch], None, {}, None)) == warned
 
 
 def test_a_wrong_answer_is_caught():
@@ -78,11 +134,12 @@ def test_a_short_run():
             single.PARTS} <= set(steps.times)  # fmt: skip
     assert all((times > 0).all() for times in steps.times.values())
     started = dict.fromkeys(("streamgru --help over python", "import streamgru over import numpy"), middle([0.01]))
-    told = machine.described() | {"measured": "today"}
+    told = machine.described() | {"measured": "today", "load_at_end": [5.0, 0.0, 0.0], "cores": 2}
     results = Results(
         told, {"torch": "it is elsewhere"}, [steps], [batch], idle_stream(), started, Pipe(middle([1.0]), None, None)
     )
     text = report(results)
+    assert text.startswith("**Not to be published: ")
     assert "Left out: torch, since it is elsewhere." in text
     assert all(figure.what in text for figure in figures(results))
     assert json.loads(json.dumps(plain(results)))["steps"][0]["contenders"].keys() == steps.times.keys()

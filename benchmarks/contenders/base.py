@@ -9,6 +9,8 @@ import ctypes
 import gc
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from textwrap import dedent, indent
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,34 +42,46 @@ class Contender(Protocol):
 
 
 class FromPython:
-    """A statement in a loop, compiled as ``timeit`` does it; *names* are its local variables."""
+    """Statements in a loop, compiled as ``timeit`` does it, for none to pay for a call or a closure.
+
+    *names* are their local variables, which keep from one loop to the next what was assigned to them; *answer* is
+    given them. Around each loop there is ``with within():``.
+    """
 
     tolerance: float | None
 
     def __init__(
-        self, name: str, statement: str, answer: Callable[[], NDArray[Any]], tolerance: float = F32, **names: Any
-    ) -> None:
-        self.name, self.answer, self.tolerance = name, answer, tolerance
-        self._names = names
+        self, name: str, statements: str, answer: Callable[[dict[str, Any]], NDArray[Any]], tolerance: float = F32,
+        within: Callable[[], AbstractContextManager[object]] = nullcontext, **names: Any,
+    ) -> None:  # fmt: skip
+        self.name, self.tolerance = name, tolerance
+        self._answer, self._within, self._names = answer, within, names
         taken = "".join(f"    {key} = names[{key!r}]\n" for key in names)
+        kept = "".join(f"    names[{key!r}] = {key}\n" for key in names)
+        body = indent(dedent(statements).strip(), " " * 8)
         made: dict[str, Any] = {}
         exec(
-            f"def take(names, turns):\n{taken}    for _ in turns:\n        {statement}\n"
+            f"def take(names, turns):\n{taken}    for _ in turns:\n{body}\n{kept}"
             f"def each(names, turns, clock, ns):\n{taken}    for i in turns:\n"
-            f"        started = clock()\n        {statement}\n        ns[i] = clock() - started\n",
+            f"        started = clock()\n{body}\n        ns[i] = clock() - started\n{kept}",
             made,
         )
         self._take, self._each = made["take"], made["each"]
 
     def take(self, n: int) -> None:
-        self._take(self._names, range(n))
+        with self._within():
+            self._take(self._names, range(n))
+
+    def answer(self) -> NDArray[Any]:
+        return self._answer(self._names)
 
     def each_ns(self, n: int) -> NDArray[np.int64]:
         ns = [0] * n
         gc.collect()
         gc.disable()
         try:
-            self._each(self._names, range(n), time.perf_counter_ns, ns)
+            with self._within():
+                self._each(self._names, range(n), time.perf_counter_ns, ns)
         finally:
             gc.enable()
         return np.array(ns) - _clock_of_python_ns()

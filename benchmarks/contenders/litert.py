@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 from benchmarks.contenders.base import Absent, Contender, FromPython
 from benchmarks.network import NAMES, Network
 
+STEP = """
+    put(x_at, x)
+    put(h_at, h)
+    invoke()
+    h = get(y_at)
+"""
+
 
 def contenders(network: Network, x: NDArray[np.float32]) -> list[Contender]:
     """An interpreter, whose input and output lie in its own memory; the state is copied from one to the other."""
@@ -23,18 +30,10 @@ def contenders(network: Network, x: NDArray[np.float32]) -> list[Contender]:
     interpreter = Interpreter(model_content=_serialised(network), num_threads=1)
     interpreter.allocate_tensors()
     places = {item["name"]: item["index"] for item in interpreter.get_input_details()}
-    output = interpreter.get_output_details()[0]["index"]
-    get, put, invoke = interpreter.get_tensor, interpreter.set_tensor, interpreter.invoke
-    h = np.zeros((1, network.n_hid), np.float32)
-
-    def step() -> None:
-        nonlocal h
-        put(places["x"], x[None])
-        put(places["h"], h)
-        invoke()
-        h = get(output)
-
-    return [FromPython("LiteRT", "step()", lambda: h[0], step=step)]
+    names = {"get": interpreter.get_tensor, "put": interpreter.set_tensor, "invoke": interpreter.invoke}
+    names |= {"x": x[None], "h": np.zeros((1, network.n_hid), np.float32), "x_at": places["x"], "h_at": places["h"]}
+    names |= {"y_at": interpreter.get_output_details()[0]["index"]}
+    return [FromPython("LiteRT", STEP, lambda names: names["h"][0], **names)]
 
 
 class _Graph:

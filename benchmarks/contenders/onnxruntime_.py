@@ -27,11 +27,10 @@ def contenders(network: Network, x: NDArray[np.float32]) -> list[Contender]:
 
 def _plain(session: Any, n_hid: int, x: NDArray[np.float32]) -> Contender:
     feed = {"x": x[None, None], "h": np.zeros((1, 1, n_hid), np.float32)}
-
-    def step() -> None:
-        (feed["h"],) = session.run(["y"], feed)
-
-    return FromPython("ONNX Runtime", "step()", lambda: feed["h"][0, 0], step=step)
+    step = "(feed['h'],) = session.run(outputs, feed)"
+    return FromPython(
+        "ONNX Runtime", step, lambda names: names["feed"]["h"][0, 0], session=session, outputs=["y"], feed=feed
+    )
 
 
 def _bound(session: Any, n_hid: int, x: NDArray[np.float32]) -> Contender:
@@ -45,11 +44,12 @@ def _bound(session: Any, n_hid: int, x: NDArray[np.float32]) -> Contender:
         target = states[1 - i]
         binding.bind_output("y", "cpu", 0, np.float32, target.shape, target.ctypes.data)
         bindings.append(binding)
-    turn = 0
+    step = """
+        session.run_with_iobinding(now)
+        now, then = then, now
+    """
 
-    def step() -> None:
-        nonlocal turn
-        session.run_with_iobinding(bindings[turn])
-        turn = 1 - turn
+    def answer(names: dict[str, Any]) -> NDArray[Any]:
+        return states[0 if names["now"] is bindings[0] else 1, 0, 0]
 
-    return FromPython("ONNX Runtime bound", "step()", lambda: states[turn, 0, 0], step=step)
+    return FromPython("ONNX Runtime bound", step, answer, session=session, now=bindings[0], then=bindings[1])

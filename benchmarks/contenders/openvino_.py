@@ -28,9 +28,8 @@ def contenders(network: Network, x: NDArray[np.float32]) -> list[Contender]:
     request.set_tensor("x", ov.Tensor(x[None, None], shared_memory=True))
     h, y = (request.get_tensor(name).data for name in ("h", "y"))
     h[:] = 0
-
-    def step() -> None:
+    step = """
         request.infer()
         h[:] = y
-
-    return [FromPython("OpenVINO", "step()", lambda: y[0, 0], step=step)]
+    """
+    return [FromPython("OpenVINO", step, lambda names: y[0, 0], request=request, h=h, y=y)]

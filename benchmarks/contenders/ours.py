@@ -67,9 +67,9 @@ def _from_cython(model: Model, x: NDArray[np.float32]) -> Contender:
 
 def _from_python(model: Model, x: NDArray[np.float32]) -> Contender:
     y = np.zeros(model.n_out, np.float32)
-    return FromPython("streamgru, Python", "stream.step(x, out=y)", lambda: y, stream=model.stream(), x=x, y=y)
+    return FromPython("streamgru, Python", "stream.step(x, out=y)", lambda names: y, stream=model.stream(), x=x, y=y)
 
 
 def _bound(model: Model, x: NDArray[np.float32]) -> Contender:
     y = np.zeros(model.n_out, np.float32)
-    return FromPython("streamgru, bound", "bound.step()", lambda: y, bound=model.stream().bind(x, y))
+    return FromPython("streamgru, bound", "bound.step()", lambda names: y, bound=model.stream().bind(x, y))

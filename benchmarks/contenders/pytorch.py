@@ -32,28 +32,19 @@ def batched(network: Network, X: NDArray[np.float32]) -> Contender:
     """One cell for all rows of X at once."""
     torch = _torch()
     cell, rows = _cell(torch, network), torch.from_numpy(X)
-    h = torch.zeros(len(X), network.n_hid)
-
-    def step() -> None:
-        nonlocal h
-        with torch.inference_mode():
-            h = cell(rows, h)
-
-    return FromPython("torch GRUCell", "step()", lambda: h.numpy(), step=step)
+    return _taking("torch GRUCell", torch, cell, rows, torch.zeros(len(X), network.n_hid), F32)
 
 
 def _stepping(
     name: str, torch: Any, cell: Any, n_hid: int, x: NDArray[np.float32], tolerance: float = F32
 ) -> Contender:
-    row = torch.from_numpy(x)[None]
-    h = torch.zeros(1, n_hid)
+    return _taking(name, torch, cell, torch.from_numpy(x)[None], torch.zeros(1, n_hid), tolerance)
 
-    def step() -> None:
-        nonlocal h
-        with torch.inference_mode():
-            h = cell(row, h)
 
-    return FromPython(name, "step()", lambda: h[0].numpy(), tolerance, step=step)
+def _taking(name: str, torch: Any, cell: Any, x: Any, h: Any, tolerance: float) -> Contender:
+    """Inference mode is entered once, around the loop."""
+    step, within = "h = cell(x, h)", torch.inference_mode
+    return FromPython(name, step, lambda names: names["h"].numpy(), tolerance, within, cell=cell, x=x, h=h)
 
 
 def _cell(torch: Any, network: Network) -> Any:

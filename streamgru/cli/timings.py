@@ -21,12 +21,13 @@ BATCHES = (1, 8, 32, 96, 256, 1024)
 MOST_STEPS = 1_000_000  # whose times are kept one by one
 ROUNDS = 25  # of reading the weights and stepping, in turn, at least
 BLOCK_S = 0.0005  # of either in a round: short, so that few are disturbed
+PARTS = 5  # of the time for a pool
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 DOORS = {"c": "from C", "bound": "from Python, bound", "python": "from Python"}
 
 
 def measure(model: Model, name: str, seconds: float, threads: int) -> Record:
-    """Measure for about so long, ready for JSON; one stream on one core, pools on up to *threads* threads."""
+    """Measure for about so long, ready for JSON; one stream on one core, pools on one thread and on *threads*."""
     arrays = timing.weights(model.plan)
     x = example(model)
     n_pools = len(BATCHES) * len({1, threads})
@@ -104,7 +105,7 @@ def text(told: Record) -> Iterator[str]:
     ratio = told["read_once_over_step"]
     yield f"  reading the weights once ÷ a step: {ratio:.2f}   (1.00: no step can be faster)"
     yield ""
-    yield "many streams in one tick, steps per second"
+    yield "many streams in one tick, steps per second (medians)"
     threads = sorted({pool["threads"] for pool in told["pools"]})
     yield f"  {'streams':>8}" + "".join(f"{f'{n} thread' + 's' * (n > 1):>16}" for n in threads)
     for n_streams in BATCHES:
@@ -135,24 +136,26 @@ def _per_call(total_ns: Callable[[int], int]) -> float:
 
 def _python_ns(model: Model, x: NDArray[Any], seconds: float) -> NDArray[np.int64]:
     step, y, clock = model.stream().step, np.empty(model.n_out, model.dtype), time.perf_counter_ns
-    ns: list[int] = []
+    ns, n = np.empty(MOST_STEPS, np.int64), 0
     with _no_collector():
         end = clock() + seconds * 1e9
-        while (started := clock()) < end or len(ns) < 2:
+        while n < MOST_STEPS and ((started := clock()) < end or n < 2):
             step(x, out=y)
-            ns.append(clock() - started)
-    return _without_clock(ns)
+            ns[n] = clock() - started
+            n += 1
+    return _without_clock(ns[:n])
 
 
 def _bound_ns(model: Model, x: NDArray[Any], seconds: float) -> NDArray[np.int64]:
     step, clock = model.stream().bind(x).step, time.perf_counter_ns
-    ns: list[int] = []
+    ns, n = np.empty(MOST_STEPS, np.int64), 0
     with _no_collector():
         end = clock() + seconds * 1e9
-        while (started := clock()) < end or len(ns) < 2:
+        while n < MOST_STEPS and ((started := clock()) < end or n < 2):
             step()
-            ns.append(clock() - started)
-    return _without_clock(ns)
+            ns[n] = clock() - started
+            n += 1
+    return _without_clock(ns[:n])
 
 
 @contextlib.contextmanager
@@ -167,13 +170,13 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _without_clock(ns: list[int]) -> NDArray[np.int64]:
+def _without_clock(ns: NDArray[np.int64]) -> NDArray[np.int64]:
     """The times less what reading the clock takes in Python."""
     clock, costs = time.perf_counter_ns, []
     for _ in range(1001):
         started = clock()
         costs.append(clock() - started)
-    found: NDArray[np.int64] = np.maximum(np.array(ns, np.int64) - int(np.median(costs)), 0)
+    found: NDArray[np.int64] = np.maximum(ns - int(np.median(costs)), 0)
     return found
 
 
@@ -197,13 +200,14 @@ def _per_read(arrays: list[NDArray[Any]], width: int) -> float:
 
 
 def _pool(model: Model, x: NDArray[Any], n_streams: int, threads: int, seconds: float) -> Record:
-    """Steps per second of a pool: the best of five parts, since all that disturbs makes it slower."""
+    """Steps per second of a pool, the median of several parts; one thread stays on one core."""
     pool = model.pool(n_streams, threads=threads)
     handles = np.array([pool.open(i) for i in range(n_streams)], np.uint64)
     X, Y = np.tile(x, (n_streams, 1)), np.empty((n_streams, model.n_out), model.dtype)
     pool.step(handles, X, out=Y)
-    ticks_per_s = max(_rate(lambda: pool.step(handles, X, out=Y), seconds / 5) for _ in range(5))
-    return {"n_streams": n_streams, "threads": threads, "steps_per_s": ticks_per_s * n_streams}
+    with one_core() if threads == 1 else contextlib.nullcontext():
+        rates = [_rate(lambda: pool.step(handles, X, out=Y), seconds / PARTS) for _ in range(PARTS)]
+    return {"n_streams": n_streams, "threads": threads, "steps_per_s": float(np.median(rates)) * n_streams}
 
 
 def _rate(call: Callable[[], object], seconds: float) -> float:

@@ -2,6 +2,8 @@
 
 from typing import Any, Self
 
+from numpy.typing import NDArray
+
 class Code:
     """At most *most* operations in *dtype*, on the packed kernels or on BLAS."""
     def __new__(cls, most: int, dtype: Any, use_packed: bool) -> Self: ...
@@ -15,5 +17,7 @@ class Code:
     def use_packed(self) -> bool: ...
     @property
     def stored(self) -> dict[str, Any]: ...
+    @property
+    def read(self) -> list[NDArray[Any]]: ...
     @property
     def initial(self) -> dict[str, Any]: ...

@@ -24,7 +24,7 @@ cdef class Code:
         table = packed.table
         self.dtype, self.use_packed = np.dtype(dtype), use_packed
         self.single = self.dtype.itemsize == sizeof(float)
-        self.stored, self.initial, self.kept, self.defaults = {}, {}, [], {}
+        self.stored, self.initial, self.read, self.kept, self.defaults = {}, {}, [], [], {}
         self.packed = <const sg_packed_table*>PyCapsule_GetPointer(table, SG_PACKED_TABLE_NAME)
         self.tables = [table]
         if not use_packed:

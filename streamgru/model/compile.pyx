@@ -121,6 +121,7 @@ cdef int _matrix(Code code, sg_matrix* m, placed, str key, int kind, tuple order
         code.stored[name] = weight  # widened, its integers and its scale could not be told apart again
     else:
         code.stored[name] = code.stored.get(name, ()) + (matrix,)
+    code.read.append(matrix.data)
     m.data, m.n_cols = code.keep(matrix.data), matrix.n_cols
     m.scale = <const float*>code.keep(matrix.scale)
     m.offset = <const int32_t*>code.keep(matrix.offset)
@@ -237,11 +238,15 @@ FILL = {
 
 cdef const void* _plain(Code code, placed, str key) except NULL:
     """A weight in the dtype of the plan; of int8, the integers are kept beside it to be told again."""
+    cdef const void* data
     weight = placed.tensors[key]
-    if not isinstance(weight, Quantised):
-        return code.array(placed, key, weight, 0, 0)
-    code.stored[f"{placed.layer.name}.{key}"] = weight
-    return code.array(placed, "", weight.widened(), 0, 0)
+    if isinstance(weight, Quantised):
+        code.stored[f"{placed.layer.name}.{key}"] = weight
+        data = code.array(placed, "", weight.widened(), 0, 0)
+    else:
+        data = code.array(placed, key, weight, 0, 0)
+    code.read.append(code.kept[-1])
+    return data
 
 
 cdef inline void* pick(Code code, OneF32 f32, OneF64 f64) noexcept:

@@ -11,8 +11,6 @@ from streamgru.stream.stream cimport Stream, failure
 
 import numpy as np
 
-from streamgru.model import spec as s
-
 cdef extern from "clock.h" nogil:
     int64_t sg_now_ns()
 
@@ -89,14 +87,7 @@ def block_ns(Stream stream not None, cnp.ndarray x not None, Py_ssize_t n_steps)
 
 def weights(Plan plan not None):
     """The matrices that every step reads, as the kernels keep them."""
-    found = []
-    for placed in plan.layout.layers:
-        if isinstance(placed.layer, s.Embedding):
-            continue  # a step reads one row of it
-        for key, tensor in placed.tensors.items():
-            held = plan.code.stored[f"{placed.layer.name}.{key}"] if tensor.ndim == 2 else ()
-            found += [matrix.data for matrix in held] if isinstance(held, tuple) else [held]
-    return found
+    return list(plan.code.read)
 
 
 def readers():

@@ -1,16 +1,19 @@
 """``streamgru bench``: what it tells is of this model, and holds together; how fast it is is not tested."""
 
+import itertools
 import json
 import os
 
 import pytest
 
 import streamgru
+from streamgru.cli import timings
 from streamgru.formats.native import write
 from streamgru.kernels import packed
+from streamgru.model.quantise import quantise
 from streamgru.model.spec import Dense, Embedding, Gru, Input, Program, Spec
 from tests.cli.shell import MODEL, one_line, run
-from tests.networks import gru_tensors, uniform
+from tests.networks import gru_tensors, spec_of, uniform
 
 SHORT = ("--seconds", "0.3")
 PERCENTILES = ["p50", "p99", "p99.9", "max"]
@@ -71,6 +74,48 @@ def test_bytes_of_weights_are_those_that_the_kernels_keep():
     blas = measured(MODEL, "--kernel", "blas", "--threads", "1")
     assert (blas["kernel"], blas["isa"], blas["weight_bytes"]) == ("blas", None, 4 * (gru + head))
     assert measured(MODEL, "--dtype", "float64", "--threads", "1")["weight_bytes"] == 8 * (gru + head)
+
+
+@pytest.mark.parametrize(
+    "options, small, gru_bytes, head_bytes",
+    [
+        (("--kernel", "packed"), ("weight_ih", "weight_hh"), 1, 1),
+        (("--kernel", "packed"), ("weight_hh",), 4, 1),  # both are widened to go together
+        (("--kernel", "blas"), ("weight_ih", "weight_hh"), 4, 4),
+        (("--kernel", "blas"), ("weight_ih",), 4, 4),
+        (("--dtype", "float64"), ("weight_ih", "weight_hh"), 8, 8),
+    ],
+)
+def test_weights_of_int8_have_the_bytes_that_are_read(tmp_path, rng, options, small, gru_bytes, head_bytes):
+    """The integers where there are kernels for them, else what they were widened to."""
+    tensors = gru_tensors(rng, "cell", 16, 16) | {"head.weight": uniform(rng, 16, 16)}
+    for name in (*(f"cell.{key}" for key in small), "head.weight"):
+        q8 = quantise(tensors.pop(name))
+        tensors |= {f"{name}.q8": q8.q8, f"{name}.scale": q8.scale}
+    path = tmp_path / "int8.safetensors"
+    write(path, spec_of(Gru(name="cell", n_hid=16), Dense(name="head", n_out=16), n_in=16), tensors)
+    told = measured(path, *options, "--threads", "1")
+    assert told["weight_bytes"] == gru_bytes * 48 * (16 + 16) + head_bytes * 16 * 16
+
+
+def test_no_more_steps_are_kept_than_fit(monkeypatch):
+    """However long it measures."""
+    monkeypatch.setattr(timings, "MOST_STEPS", 10)
+    steps = timings.measure(streamgru.load(MODEL), MODEL, 0.3, 1)["step_ns"]
+    assert {door: found["n_steps"] for door, found in steps.items()} == {"c": 10, "bound": 10, "python": 10}
+
+
+def test_pools_are_medians_and_one_thread_stays_on_one_core(monkeypatch):
+    cores, rates = [], itertools.cycle([1.0, 9.0, 2.0, 3.0, 4.0])
+
+    def rate(call, seconds):
+        cores.append(len(os.sched_getaffinity(0)))
+        return next(rates)
+
+    monkeypatch.setattr(timings, "_rate", rate)
+    told = timings.measure(streamgru.load(MODEL), MODEL, 0.3, 2)
+    assert [pool["steps_per_s"] / pool["n_streams"] for pool in told["pools"]] == [3.0] * 12
+    assert cores == [1] * 30 + [len(os.sched_getaffinity(0))] * 30
 
 
 def test_a_network_of_tokens(tmp_path, rng):

@@ -1,7 +1,7 @@
 """Instructions of a step under callgrind: they do not depend on what else the machine does.
 
-What is counted is one GRU layer on the AVX2 kernels, the best that valgrind can run. Another version of gcc, or a
-kernel that was changed on purpose, may have other counts; this prints the table below anew::
+What is counted is one GRU layer on the AVX2 kernels, the best that valgrind can run. Fewer are welcome. Another gcc has
+counts of its own, and so may have a kernel that was changed on purpose; this prints the rows of the gcc that is here::
 
     python -m tests.realtime.test_instructions
 """
@@ -23,14 +23,17 @@ DRIVER = Path(__file__).with_name("steps.c")
 # As setup.py builds the kernels.
 FLAGS = ("-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off")
 N_STEPS = 5
-TOLERANCE = 0.10  # between compilers; a product that is no longer vectorised has 8 times as many
+MORE = 1.05  # times as many as the table has; between the minor versions of a gcc
+SIZES = tuple((n_hid, n_streams) for n_hid in (32, 128) for n_streams in (1, 96))
 
-# (n_hid, n_streams): instructions of a step, of gcc 12; n_in is n_hid / 4
+# gcc's major version -> (n_hid, n_streams) -> instructions of a step; n_in is n_hid / 4
 INSTRUCTIONS = {
-    (32, 1): 1_516,
-    (32, 96): 152_444,
-    (128, 1): 15_076,
-    (128, 96): 1_778_426,
+    12: {
+        (32, 1): 1_516,
+        (32, 96): 152_444,
+        (128, 1): 15_076,
+        (128, 96): 1_778_426,
+    },
 }
 
 
@@ -62,12 +65,19 @@ def missing():
     return f"needs {tools[0]}" if tools else None
 
 
+def gcc():
+    """Its major version."""
+    told = subprocess.run(["gcc", "-dumpversion"], capture_output=True, text=True, check=True).stdout
+    return int(told.split(".")[0])
+
+
 @pytest.mark.skipif(missing() is not None, reason=missing() or "")
-@pytest.mark.parametrize("n_hid, n_streams", INSTRUCTIONS)
+@pytest.mark.parametrize("n_hid, n_streams", SIZES)
 def test_a_step_has_no_more_instructions_than_it_had(n_hid, n_streams):
+    if gcc() not in INSTRUCTIONS:
+        pytest.skip(f"no counts of gcc {gcc()}")
     per_step = counted(n_hid, n_streams, N_STEPS) / N_STEPS
-    expected = INSTRUCTIONS[n_hid, n_streams]
-    assert per_step == pytest.approx(expected, rel=TOLERANCE), "see the docstring of this file on how to renew it"
+    assert per_step <= MORE * INSTRUCTIONS[gcc()][n_hid, n_streams], "see the docstring of this file"
 
 
 @pytest.mark.skipif(missing() is not None, reason=missing() or "")
@@ -77,5 +87,7 @@ def test_what_is_counted_are_the_steps():
 
 
 if __name__ == "__main__":
-    for size in [(n_hid, n_streams) for n_hid in (32, 128) for n_streams in (1, 96)]:
-        sys.stdout.write(f"    {size}: {round(counted(*size, N_STEPS) / N_STEPS):_},\n")
+    sys.stdout.write(f"    {gcc()}: {{\n")
+    for size in SIZES:
+        sys.stdout.write(f"        {size}: {round(counted(*size, N_STEPS) / N_STEPS):_},\n")
+    sys.stdout.write("    },\n")
