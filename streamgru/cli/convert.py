@@ -48,6 +48,8 @@ def convert(
     """
     if data and weights != "int8":
         raise click.UsageError("--calibrate DATA needs --weights int8")
+    if not dst.parent.is_dir():
+        raise LoadError(f"{dst}: no such folder")
     from streamgru.formats import native
     from streamgru.formats.read import read
 

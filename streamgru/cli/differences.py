@@ -46,7 +46,7 @@ def between(a: Model, b: Model, sequences: Sequence[tuple[str, NDArray[Any]]]) -
         raise ShapeError(
             f"expected two models of one shape, got A {a.n_in} -> {a.n_out} and B {b.n_in} -> {b.n_out} numbers"
         )
-    choices = _choices(a)
+    choices = choices_of(a)
     worst: Record = {"difference": -1.0}
     first_changed: Record | None = None
     total, n_changed, n_steps = 0.0, 0, 0
@@ -89,12 +89,13 @@ def between(a: Model, b: Model, sequences: Sequence[tuple[str, NDArray[Any]]]) -
     }
 
 
-def _choices(model: Model) -> list[Choice]:
+def choices_of(model: Model) -> list[Choice]:
+    """The outputs that decide something; one number alone decides nothing."""
     outputs = model.spec.main.outputs
     if not outputs:
         return [Choice("y", slice(None), None)] if model.n_out > 1 else []
     found = [Choice(item.name, slice(item.start, item.stop or model.n_out), item.labels) for item in outputs]
-    return [choice for choice in found if choice.labels or choice.part.stop - choice.part.start > 1]
+    return [choice for choice in found if choice.part.stop - choice.part.start > 1]
 
 
 def text(told: Record) -> Iterator[str]:

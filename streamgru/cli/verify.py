@@ -57,6 +57,10 @@ def verify(
     if tolerance is None and max_changed is None:
         tolerance = DEFAULT_TOLERANCE
     first, second = load_model(a, spec_a, dtype_a, kernel_a), load_model(b, spec_b, dtype_b, kernel_b)
+    if max_changed is not None and not differences.choices_of(first):
+        raise click.UsageError(
+            f"--max-changed: {printable(a)} decides nothing, each of its outputs is one number; use --tolerance"
+        )
     sequences = [(source, read_sequence(source, first).x) for source in data]
     told = differences.between(first, second, sequences)
     told["tolerance"], told["max_changed"] = tolerance, max_changed

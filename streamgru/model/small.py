@@ -14,6 +14,7 @@ from streamgru.errors import SpecError
 
 Q8, SCALE = ".q8", ".scale"  # what the two tensors of a matrix of int8 add to its name
 LARGEST = 127  # of a weight; -128 would have no counterpart
+WIDEST = 133_000  # columns: a sum of so many 127 * 127 still fits 32 bits
 # of a scale: then all weights are floats
 MOST = np.nextafter(np.float32(float(np.finfo(np.float32).max) / LARGEST), np.float32(0))
 
@@ -71,6 +72,11 @@ def find_quantised(name: str, tensors: Mapping[str, NDArray[Any]], shape: tuple[
         raise SpecError(f"tensor {name + Q8!r}: expected one form of {name!r}, got int8 and floats; remove one of them")
     if q8.dtype != np.int8 or q8.shape != shape:
         raise SpecError(f"tensor {name + Q8!r}: expected int8 {shape}, got {q8.dtype} {q8.shape}")
+    if shape[1] > WIDEST:
+        raise SpecError(
+            f"tensor {name + Q8!r}: expected at most {WIDEST:,} columns of int8, got {shape[1]:,}, whose sums would "
+            f"not fit 32 bits; store {name!r} in floats"
+        )
     if q8.size and q8.min() < -LARGEST:
         raise SpecError(
             f"tensor {name + Q8!r}: expected -{LARGEST} to {LARGEST}, got {q8.min()}; "

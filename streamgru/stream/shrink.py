@@ -12,7 +12,7 @@ from streamgru.errors import SpecError
 from streamgru.model import spec as s
 from streamgru.model.layout import ALIGN, lay_out
 from streamgru.model.quantise import quantise
-from streamgru.model.small import Q8, SCALE, Quantised, TensorInfo
+from streamgru.model.small import Q8, SCALE, WIDEST, Quantised, TensorInfo
 from streamgru.stream.calibrate import Data, moments
 
 Weights = Literal["int8", "f16"]
@@ -30,8 +30,9 @@ def shrink(
         Named ``<layer>.<tensor>``.
     weights : {"int8", "f16"}
         With ``f16`` all matrices become float16. With ``int8`` those of GRU and dense layers become int8 with a scale
-        for each row, but for two kinds that become float16: the tables of embeddings, which are not multiplied, and
-        the dense layer that is last, if the last matrix is one: it is small, and its errors go into the answer.
+        for each row, but for three kinds that become float16: the tables of embeddings, which are not multiplied,
+        the dense layer that is last, if the last matrix is one: it is small, and its errors go into the answer,
+        and matrices of more than 133,000 columns, too many for int8.
     data : sequence of ndarray (n_steps, n_in)
         Typical inputs. With them int8 is rounded so that the products come out right, not only the weights.
 
@@ -61,7 +62,7 @@ def shrink(
             name = f"{placed.layer.name}.{key}"
             if not isinstance(tensor, Quantised) and tensor.ndim != 2:
                 small[name] = tensor
-            elif weights == "int8" and (to_int8 or isinstance(tensor, Quantised)):
+            elif weights == "int8" and (isinstance(tensor, Quantised) or (to_int8 and tensor.shape[1] <= WIDEST)):
                 q8 = tensor if isinstance(tensor, Quantised) else quantise(tensor, found.get(name))
                 small[name + Q8], small[name + SCALE] = q8.q8, q8.scale
             else:

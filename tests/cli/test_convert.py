@@ -118,7 +118,9 @@ def test_nothing_is_written_of_what_cannot_be_read(tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    one_line(run("convert", "builtin:shoulder", tmp_path / "absent" / "out.safetensors"), 1)
+    out = tmp_path / "absent" / "out.safetensors"
+    message = one_line(run("convert", "builtin:shoulder", out), 1)
+    assert message.endswith(f"{out}: no such folder")
 
 
 def test_int8_of_a_file_that_lies_says_which_file(tmp_path):

@@ -115,12 +115,22 @@ def test_thresholds_decide_the_exit_code(files):
 
 
 @pytest.mark.parametrize(("n_out", "outputs", "decisions"), [
-    (1, (), 0), (3, (), 32), (1, (Output(name="y", labels=("only",)),), 32),
+    (1, (), 0), (3, (), 32), (1, (Output(name="y", labels=("only",)),), 0),
     (4, (Output(name="a", stop=2), Output(name="b", start=2)), 64), (3, (Output(name="a", stop=1),), 0),
 ])  # fmt: skip
-def test_a_decision_is_one_of_several_numbers_or_of_labels(files, tmp_path, n_out, outputs, decisions):
+def test_a_decision_is_which_of_several_numbers_is_largest(files, tmp_path, n_out, outputs, decisions):
     path = write(tmp_path / "m.safetensors", n_out, outputs)
     assert verified(path, path, *of(files[2]))["decisions"] == decisions
+
+
+@pytest.mark.parametrize(("n_out", "outputs"), [
+    (1, ()), (1, (Output(name="y", labels=("only",)),)), (2, (Output(name="a", stop=1), Output(name="b", start=1))),
+])  # fmt: skip
+def test_a_share_of_no_decisions_is_refused(files, tmp_path, n_out, outputs):
+    a, b = write(tmp_path / "a.st", n_out, outputs), write(tmp_path / "b.st", n_out, outputs, moved=1.5)
+    done = run("verify", a, b, *of(files[2]), "--max-changed", "0.1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "a.st decides nothing, each of its outputs is one number; use --tolerance" in " ".join(done.stderr.split())
 
 
 def test_the_report_for_people(files):

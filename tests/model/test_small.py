@@ -5,8 +5,8 @@ import pytest
 
 from streamgru.errors import SpecError
 from streamgru.model.layout import ALIGN, lay_out
-from streamgru.model.small import Quantised
-from streamgru.model.spec import Dense, Gru, LayerNorm
+from streamgru.model.small import WIDEST, Quantised
+from streamgru.model.spec import Concat, Dense, Gru, Input, LayerNorm
 from tests.networks import gru_tensors, spec_of
 
 SPEC = spec_of(Gru(name="gru", n_hid=4), LayerNorm(name="norm"), Dense(name="head", n_out=2))
@@ -81,3 +81,19 @@ def test_what_is_wrong_is_refused(what):
     changes, message = WRONG[what]
     with pytest.raises(SpecError, match=message):
         lay_out(SPEC.main, tensors(changes), ALIGN)
+
+
+@pytest.mark.parametrize("n_cols", [WIDEST, WIDEST + 1])
+def test_sums_of_products_fit_32_bits(n_cols):
+    """The inputs of a network have at most 65,536 numbers each; a concat may have more."""
+    assert 127 * 127 * WIDEST < 2**31
+    sizes = (50_000, 50_000, n_cols - 100_000)
+    inputs = tuple(Input(name=f"x{i}", size=size) for i, size in enumerate(sizes))
+    spec = spec_of(Concat(name="all", inputs=("x0", "x1", "x2")), Dense(name="head", n_out=1), inputs=inputs)
+    given = {"head.weight.q8": np.full((1, n_cols), 127, np.int8), "head.weight.scale": np.ones(1, np.float32)}
+    if n_cols == WIDEST:
+        lay_out(spec.main, given, ALIGN)
+        return
+    message = r"'head.weight.q8': expected at most 133,000 columns .* got 133,001.*; store 'head.weight' in floats"
+    with pytest.raises(SpecError, match=message):
+        lay_out(spec.main, given, ALIGN)

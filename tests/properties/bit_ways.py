@@ -52,6 +52,15 @@ def networks(rng):
         yield "g2p", model((Gru(name="gru", n_hid=256),), trained, 256), letters
     half = {name: value.astype(np.float16) if value.ndim == 2 else value for name, value in tensors.items()}
     yield "float16", model(layers, half, 1, (Input(name="x", kind="token", vocab=30),)), tokens
+    # its own generator: the same numbers, whether the fixtures are there or not
+    small, own = {}, np.random.default_rng(8)
+    for name, value in tensors.items():
+        if value.ndim == 2:
+            small[f"{name}.q8"] = own.integers(-127, 128, value.shape).astype(np.int8)
+            small[f"{name}.scale"] = np.ldexp(np.float32(0.003), -own.integers(0, 4, len(value)))
+        else:
+            small[name] = value
+    yield "int8", model(layers, small, 1, (Input(name="x", kind="token", vocab=30),)), tokens
 
 
 def model(layers, tensors, n_in, inputs=None):

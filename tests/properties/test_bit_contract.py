@@ -22,6 +22,7 @@ GOLDEN = {
     "tokens": "e788e8f88755c7e5",
     "g2p": "f6fcdf9f32acbf57",
     "float16": "c47de1d5c6be2b3a",
+    "int8": "a0ec86c4c23d0fc1",
 }
 
 

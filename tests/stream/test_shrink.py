@@ -161,6 +161,15 @@ def test_data_that_does_not_fit(rng):
         moments(spec_of(Gru(name="gru", n_hid=4)), gru_tensors(rng, "gru", 3, 4), [np.full((2, 3), np.nan)])
 
 
+def test_a_matrix_too_wide_for_int8_becomes_float16():
+    spec = spec_of(
+        Concat(name="all", inputs=("a", "b", "c")), Dense(name="first", n_out=2), Dense(name="head", n_out=1),
+        inputs=tuple(Input(name=name, size=50_000) for name in "abc"),
+    )  # fmt: skip
+    tensors = {"first.weight": np.ones((2, 150_000), np.float32), "head.weight": np.ones((1, 2), np.float32)}
+    assert dtypes(shrink(spec, tensors, "int8")) == {"first.weight": "float16", "head.weight": "float16"}
+
+
 @pytest.mark.parametrize("weights", ["int8", "f16"])
 def test_the_answers_are_about_the_same(tensors, weights, rng):
     x = np.column_stack([rng.integers(5, size=60), uniform(rng, 60, 2)]).astype(np.float32)

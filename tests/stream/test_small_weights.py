@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import streamgru
+from streamgru.errors import NonFiniteError
 from streamgru.formats import native
 from streamgru.kernels import packed
-from streamgru.model.spec import Concat, Dense, Embedding, Gru, Input
+from streamgru.model.spec import Concat, Dense, Embedding, Gru, Input, LayerNorm
 from streamgru.stream.model import Model
 from streamgru.stream.shrink import shrink
 from tests.networks import VARIANTS, bits, gru_tensors, spec_of, uniform
@@ -91,6 +92,25 @@ def test_a_product_of_int8_is_that_of_integers(n_in, rng):
         actual = model.stream().step(x) - model.tensors["head.bias"].astype(np.float64)
         # a number that lies between two units may go either way, which is worth at most 127 units of a row
         np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=130 * scale.max() * unit + 1e-6)
+
+
+@pytest.mark.parametrize("between", [(), (LayerNorm(name="norm"),)], ids=["infinite", "NaN"])
+@pytest.mark.parametrize("last", [Dense(name="last", n_out=3), Gru(name="last", n_hid=3)], ids=["dense", "gru"])
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_a_number_that_is_not_finite_comes_out_of_a_product(weights, last, between, rng):
+    """The first layer overflows for large inputs; the step is refused as with floats."""
+    tensors = gru_tensors(rng, "last", 5, 3) if isinstance(last, Gru) else {"last.weight": uniform(rng, 3, 5)}
+    tensors["wide.weight"] = np.full((5, 2), 3e38, np.float32)
+    if weights == "int8":
+        tensors = int8_everywhere(tensors, but=("wide.weight",))
+    model = Model(spec_of(Dense(name="wide", n_out=5), *between, last, n_in=2), tensors, kernel="packed")
+    small, large = np.zeros(2, np.float32), np.ones(2, np.float32)
+    model.stream().step(small)
+    with pytest.raises(NonFiniteError):
+        model.stream().step(large)
+    pool = model.pool(capacity=9)
+    with pytest.raises(NonFiniteError, match="row 6"):
+        pool.step([pool.open(i) for i in range(9)], np.array([large if i == 6 else small for i in range(9)]))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -4,7 +4,7 @@
  * of 14 bits, u = round(x * 8064 / max |x|) + 8256, in two halves of 7 bits: u = 128 * high + low. Products of the
  * halves are all that a byte times a byte can be without saturation, and x is kept to 1 part in 8064: with 7 bits
  * alone, the rounding of x costs as much accuracy as that of the weights. 8256 is 64 in either half; it is taken off
- * as 64 times the sum of the row's weights.
+ * as 64 times the sum of the row's weights. A vector with a number that is not finite has the scale NaN.
  *
  * Sums of products are integers and exact, so their order does not matter. What is rounded, once per product and in
  * this order: scale * scale, the integer of the low halves as a float, its product with the output added, and
@@ -26,6 +26,11 @@ static const float *q8_prepared(ptrdiff_t n_cols, const float *x /* (n_cols,) */
     for (ptrdiff_t k = 0; k < n_cols; k++) {
         const int32_t bits = bits_of_float(x[k]) & 0x7fffffff;
         most = bits > most ? bits : most;
+    }
+    if (most >= 0x7f800000) { /* infinite or NaN: then so is the product, as with weights that are floats */
+        room[0] = float_of_bits(0x7fc00000);
+        memset(high, 64, (size_t)(n_cols + 3) / 4 * 8);
+        return room;
     }
     const float largest = float_of_bits(most), least = 0x1p-100f;
     const float up = largest > least ? SG_LEVELS / largest : 0.0f;

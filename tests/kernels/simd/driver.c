@@ -173,6 +173,29 @@ static void check_first_nonfinite(const sg_packed_table *t)
     }
 }
 
+/* One number of a vector that is not finite makes every output so, whatever the weights are. */
+static void check_nonfinite_vector(const sg_packed_table *t)
+{
+    const float bad[] = {INFINITY, -INFINITY, NAN};
+    for (int i = 0; i < 9; i++) {
+        dense_net net = {.name = "nonfinite"};
+        const int weights[] = {SG_F32, SG_F16, SG_Q8};
+        fill_dense(&net, 21, 19, weights[i / 3], &DENSE_FUNCTIONS[0].function);
+        for (ptrdiff_t n = 1; n < 10; n += 8) {
+            lanes x = new_lanes(n, 21), y = new_lanes(n, 2 * SG_PANEL), room = new_lanes(n, sg_quantised_floats(21));
+            for (ptrdiff_t lane = 0; lane < n; lane++)
+                random_input(net.name, lane, 0, 21, x.base[lane] + AT);
+            x.base[n / 2][AT + 20] = bad[i % 3];
+            t->dense(&net.packed, n, rows_from(&x, 0), rows_from(&room, 0), rows_from(&y, 0));
+            for (ptrdiff_t k = 0; k < n * 19; k++)
+                if ((isfinite(y.base[k / 19][AT + k % 19]) != 0) != (k / 19 != n / 2))
+                    fail("nonfinite", "went wrong in output", (double)k);
+            free_lanes(&x), free_lanes(&y), free_lanes(&room);
+        }
+        free_matrix(&net.weight), free(net.bias);
+    }
+}
+
 /* A state that halves at each step becomes 0 below 2^-100, not before. */
 static void check_fading(const sg_packed_table *t)
 {
@@ -215,6 +238,7 @@ int main(int argc, char **argv)
     each_gru(t, quick, check_gru);
     each_dense(t, quick, check_dense);
     check_first_nonfinite(t);
+    check_nonfinite_vector(t);
     check_fading(t);
     printf("%s: %d failures; worst error %.3g, of 8-bit vectors %.3g\n", t->isa, failures, worst_float, worst_q8);
     return failures != 0;
