@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 
 import click
 
 from streamgru.cli import printable
-from streamgru.cli.options import load_model, model_argument, model_options, option
+from streamgru.cli.options import Range, load_model, model_argument, model_options, option
 
 
 @click.command(epilog="Example: streamgru bench model.safetensors --seconds 10 --threads 4")
@@ -17,7 +16,7 @@ from streamgru.cli.options import load_model, model_argument, model_options, opt
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object; times in ns.")
 @option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True, max=3600),
+    type=Range(0, min_open=True, max=3600),
     default=4.0,
     show_default=True,
     help="How long to measure, about.",
@@ -38,8 +37,6 @@ def bench(
     with its arrays bound once; reading the weights once, which no step can beat; and how many streams the machine
     serves in ticks of several sizes, on one thread and on several.
     """
-    if math.isnan(seconds):  # which is in every range
-        raise click.BadParameter("expected a number, got nan", param_hint="--seconds")
     from streamgru.cli.screen import forgive_encoding
     from streamgru.cli.timings import measure, text
 

@@ -48,6 +48,8 @@ def convert(
     """
     if data and weights != "int8":
         raise click.UsageError("--calibrate DATA needs --weights int8")
+    if weights is not None and dst.exists() and Path(src).exists() and dst.samefile(src):
+        raise click.UsageError(f"{printable(str(dst))} is SRC, whose weights would be lost; name another file as DST")
     if not dst.parent.is_dir():
         raise LoadError(f"{dst}: no such folder")
     from streamgru.formats import native

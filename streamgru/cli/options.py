@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,16 @@ KERNELS = ("auto", "blas", "packed")
 DTYPES = ("float32", "float64")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Range(click.FloatRange):
+    """A number within bounds; NaN, which click would let through every one of them, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail("expected a number, got nan", param, ctx)
+        return number
 
 
 def option(flag: str, *names: str, **settings: Any) -> Decorator:

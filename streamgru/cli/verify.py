@@ -7,7 +7,7 @@ import json
 import click
 
 from streamgru.cli import printable
-from streamgru.cli.options import load_model, side_options
+from streamgru.cli.options import Range, load_model, side_options
 
 DEFAULT_TOLERANCE = 1e-5
 
@@ -25,7 +25,7 @@ DEFAULT_TOLERANCE = 1e-5
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0),
+    type=Range(0),
     default=None,
     metavar="X",
     help=f"The largest difference of an output that is still the same.  [default: {DEFAULT_TOLERANCE:g}, or any with "
@@ -33,7 +33,7 @@ DEFAULT_TOLERANCE = 1e-5
 )
 @click.option(
     "--max-changed",
-    type=click.FloatRange(0, 1),
+    type=Range(0, 1),
     default=None,
     metavar="SHARE",
     help="The largest share of decisions that may change; a decision is which number of an output is largest.",

@@ -17,7 +17,7 @@ from streamgru.model.run cimport StateHeader
 cdef enum:
     LANES = 96               # of one thread
     LANE_BYTES = 16 << 20    # the scratch of its lanes, unless the network is so wide that few take more
-    WORTH_WAKING = 1_500_000  # multiply-adds: below, waking a thread takes longer than the work
+    WORTH_WAKING = 6_000_000  # multiply-adds: below, waking a thread takes longer than the work
 
 
 cdef struct Share:           # what one thread needs of a round

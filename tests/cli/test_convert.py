@@ -1,6 +1,7 @@
 """``streamgru convert``, as a process."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -134,3 +135,23 @@ def test_int8_of_a_file_that_lies_says_which_file(tmp_path):
     message = one_line(run("convert", path, out), 1)
     assert str(path) in message and "'gru.0.weight_hh.scale': expected shape (192,)" in message
     assert not out.exists()
+
+
+def test_weights_are_not_made_small_over_themselves(tmp_path):
+    path = tmp_path / "m.safetensors"
+    converted("builtin:shoulder", path)
+    before = path.read_bytes()
+    done = run("convert", path, path, "--weights", "int8")
+    assert done.returncode == 2 and "name another file as DST" in done.stderr and path.read_bytes() == before
+    converted(path, path)
+
+
+def test_what_is_replaced_is_a_regular_file_and_keeps_its_permissions(tmp_path):
+    pipe, private, link = tmp_path / "pipe", tmp_path / "private.safetensors", tmp_path / "link"
+    os.mkfifo(pipe)
+    done = run("convert", "builtin:shoulder", pipe)
+    assert done.returncode == 1 and "expected a regular file to replace, got a pipe" in done.stderr and pipe.is_fifo()
+    private.touch(0o600)
+    link.symlink_to(private)
+    converted("builtin:shoulder", link)
+    assert link.is_symlink() and private.stat().st_mode & 0o777 == 0o600 and private.stat().st_size > 50_000

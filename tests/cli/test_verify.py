@@ -169,6 +169,8 @@ def test_models_of_different_shapes(files, tmp_path):
     ["builtin:shoulder"], ["builtin:shoulder", "builtin:shoulder"],
     ["builtin:shoulder", "builtin:shoulder", "--data", "builtin:1", "--tolerance", "-1"],
     ["builtin:shoulder", "builtin:shoulder", "--data", "builtin:1", "--max-changed", "2"],
+    ["builtin:shoulder", "builtin:shoulder", "--data", "builtin:1", "--max-changed", "nan"],
+    ["builtin:shoulder", "builtin:shoulder", "--data", "builtin:1", "--tolerance", "nan"],
 ])  # fmt: skip
 def test_wrong_usage(arguments):
     done = run("verify", *arguments)

@@ -88,6 +88,7 @@ def test_a_cpu_without_fma_takes_sse2_and_gives_the_golden_bits(built, on_x86):
     assert checked(driver, "sse2", "quick", runner=NEHALEM).startswith("sse2: 0 failures")
 
 
+@pytest.mark.slow
 def test_arm_gives_the_golden_bits(tmp_path):
     needs("qemu-aarch64", "qemu-user")
     needs(ARM, "gcc-aarch64-linux-gnu")
@@ -100,6 +101,7 @@ def test_arm_gives_the_golden_bits(tmp_path):
         assert checked(driver, isa, "quick", runner=runner).startswith(f"{isa}: 0 failures")
 
 
+@pytest.mark.slow
 def test_another_compiler_gives_the_golden_bits(tmp_path):
     needs("clang")
     driver = build.link(tmp_path / "driver", "driver.c", build.compile_kernels(tmp_path, "clang"), "clang")

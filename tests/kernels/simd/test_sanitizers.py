@@ -7,7 +7,7 @@ import pytest
 from tests.kernels.simd import build
 from tests.kernels.simd.conftest import needs
 
-pytestmark = pytest.mark.timeout(600)  # it compiles the kernels first
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # it compiles the kernels first
 
 SANITIZE = ("-O1", "-g", *build.FLAGS[1:], "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 PLANTED = {
