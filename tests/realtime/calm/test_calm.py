@@ -43,9 +43,7 @@ def counting(tmp_path_factory):
     return Counting(tmp_path_factory.mktemp("calm"))
 
 
-@pytest.mark.parametrize(
-    "isa", [isa if isa in FAST else pytest.param(isa, marks=pytest.mark.slow) for isa in isas()]
-)
+@pytest.mark.parametrize("isa", [isa if isa in FAST else pytest.param(isa, marks=pytest.mark.slow) for isa in isas()])
 def test_a_step_is_calm(isa, counting):
     reports = counting.run("networks", isa)
     print(*table(reports), sep="\n")
