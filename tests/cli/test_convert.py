@@ -87,13 +87,6 @@ def test_it_is_calibrated_on_all_data(tmp_path):
         np.testing.assert_array_equal(tensor, expected[name], strict=True)
 
 
-def test_a_file_may_take_its_own_place(tmp_path):
-    path = tmp_path / "net.safetensors"
-    converted("builtin:shoulder", path)
-    converted(path, path, "--weights", "f16")
-    assert load_file(path)["head.weight"].dtype == np.float16
-
-
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--calibrate", "builtin:1"], "--calibrate DATA needs --weights int8"),
     (["--weights", "f16", "--calibrate", "builtin:1"], "--calibrate DATA needs --weights int8"),
