@@ -18,11 +18,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("3.11", "3.12", "3.13")
 
-
 # What builds things of its own, or is C alone: once is enough, and `make test` does it.
 ONCE = (
-    "packaging", "cimport", "kernels/simd", "realtime/calm", "stream/test_workers.py", "end_to_end/test_small_weights.py",
-)  # fmt: skip
+    "packaging",
+    "cimport",
+    "kernels/simd",
+    "realtime/calm",
+    "stream/test_workers.py",
+    "end_to_end/test_small_weights.py",
+)
 CYTHON_PAGE = "tests/test_docs.py::test_page_runs[docs/how-to/embed-in-cython.md]"  # imports from the folder it is in
 
 
