@@ -89,10 +89,10 @@ def ticks(pool, handles, x, y, status, n_calls):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_tick_of_a_pool_keeps_nothing(threads, rng):
     """It takes memory for a moment, which does not grow with the number of ticks."""
-    n_rows = 400
-    pool = gru_model(rng, n_hid=64).pool(n_rows, threads=threads)
+    n_rows = 400  # of 128 units, 120 rows are worth a second thread
+    pool = gru_model(rng, n_hid=128).pool(n_rows, threads=threads)
     handles = np.array([pool.open(i) for i in range(n_rows)], np.uint64)
-    x, y, status = uniform(rng, n_rows, 3), np.empty((n_rows, 64), np.float32), np.empty(n_rows, np.uint8)
+    x, y, status = uniform(rng, n_rows, 3), np.empty((n_rows, 128), np.float32), np.empty(n_rows, np.uint8)
     arguments = pool, handles, x, y, status
     ticks(*arguments, 100)
     gc.collect()

@@ -16,7 +16,7 @@ from streamgru.model.spec import Gru
 from streamgru.stream.model import Model
 from tests.networks import DTYPES, KERNELS, bits, gru_model, gru_tensors, spec_of, uniform
 
-N_HID = 96  # from 53 rows on, threads share a batch
+N_HID = 193  # from 52 rows on, threads share a batch
 COMBINATIONS = [(dtype, kernel) for dtype in DTYPES for kernel in KERNELS[dtype]]
 SIZES = [*range(1, 20), 51, 52, 53, 54, 95, 96, 97, 105, 106, 191, 192, 193, 194, 299, 300]
 STEPPED, UNKNOWN, BAD_INPUT, DIVERGED = range(4)
@@ -96,7 +96,7 @@ def test_every_size_of_a_batch(dtype, kernel, threads, rng):
 
 @pytest.mark.parametrize("n_hid", [1, 17, 512])
 def test_networks_that_are_shared_late_and_early(n_hid, rng):
-    """Of 512 units two rows are worth a second thread, and 300 keep it busy long enough to meet the first."""
+    """Of 512 units seven rows are worth a second thread, and 300 keep it busy long enough to meet the first."""
     model = gru_model(rng, n_hid=n_hid)
     pools = [opened(model, range(300), threads) for threads in (1, 2, 7)]
     for n in (1, 2, 3, 8, 20, 45, 300, 300, 300):
@@ -214,10 +214,10 @@ def test_threads_start_with_the_first_large_batch_and_end_with_the_pool(rng):
     x = uniform(rng, 300, 3)
     before = n_tasks()
     pool = opened(model, range(300), 3)
-    pool.step(range(20), x[:20])
+    pool.step(range(51), x[:51])
     assert n_tasks() == before
-    for _ in range(3):
-        pool.step(range(300), x)
+    for n_rows in (52, 300, 1):  # the sizes of the batches above rest on the 52
+        pool.step(range(n_rows), x[:n_rows])
         assert n_tasks() == before + 2
     del pool
     assert n_tasks() == before
