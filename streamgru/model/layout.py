@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streamgru.errors import SpecError
+from streamgru.errors import SpecError, UnsupportedError
 from streamgru.model import spec as s
 from streamgru.model.small import Q8, SCALE, Quantised, TensorInfo, find_quantised
 
 ALIGN = 16  # elements; 64 bytes of float32, so that no value shares a cache line with another
 MAX_ELEMENTS = 1 << 24
+NOT_BUILT = (s.Conv1d, s.AveragePool1d, s.MaxPool1d, s.Div)
 RESERVED = ("id", "t", "seq", "label", "error")  # what else a prediction may tell, beside its outputs
 
 
@@ -108,6 +109,8 @@ def lay_out(program: s.Program, tensors: dict[str, np.ndarray], header: int) -> 
             raise SpecError(f"layer {layer.name!r}: an embedding takes one token input, got {', '.join(names)}")
         if tokens and not isinstance(layer, s.Embedding):
             raise SpecError(f"layer {layer.name!r}: a {_kind(layer)} layer takes floats, but {tokens[0]!r} is a token")
+        if isinstance(layer, NOT_BUILT) or (isinstance(layer, s.Gru) and layer.direction == "reverse"):
+            raise UnsupportedError(f"layer {layer.name!r}: this version has no {_kind(layer)} layer of this kind")
         placed = _place(layer, inputs, tensors, layout, vocab.get(names[0], 0))
         for key, tensor in placed.tensors.items():
             name = f"{layer.name}.{key}"

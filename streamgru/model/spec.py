@@ -17,6 +17,7 @@ FORMAT = 1
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}\Z")]
 Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+Rows = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
 Function = Literal["linear", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras3", "relu"]
 
 
@@ -68,7 +69,9 @@ class Gru(Layer, frozen=True, tag="gru", kw_only=True):
 
     *variant* tells whether the reset gate acts after or before the recurrent product, *gate* and
     *candidate* are the activations, *clip* bounds what enters them, *initial* is ``learned``
-    when the tensor ``h0`` is the state that a stream starts from.
+    when the tensor ``h0`` is the state that a stream starts from. A layer whose *direction* is
+    ``reverse`` reads a sequence from its end, and answers at each step with what it knows there. One that
+    *returns* its ``last`` state answers for the whole sequence: in a stream, with what it knows so far.
 
     Tensors, rows r | z | n: ``weight_ih`` (3*n_hid, n_in), ``weight_hh`` (3*n_hid, n_hid) and, if
     it has them, ``bias_ih`` (3*n_hid,), ``bias_hh`` (3*n_hid,), ``h0`` (n_hid,).
@@ -80,6 +83,8 @@ class Gru(Layer, frozen=True, tag="gru", kw_only=True):
     candidate: Function = "tanh"
     clip: Annotated[float, msgspec.Meta(gt=0)] | None = None
     initial: Literal["zero", "learned"] = "zero"
+    direction: Literal["forward", "reverse"] = "forward"
+    returns: Literal["each", "last"] = "each"
 
 
 class Dense(Layer, frozen=True, tag="dense", kw_only=True):
@@ -87,6 +92,43 @@ class Dense(Layer, frozen=True, tag="dense", kw_only=True):
 
     n_out: Size
     function: Function = "linear"
+
+
+class Conv1d(Layer, frozen=True, tag="conv1d", kw_only=True):
+    """Convolution over time, ``function(sum_j W_j x[t * stride - before + j * dilation] + b)``, j from 0 to size - 1.
+
+    *before* and *after* count the zeros that a sequence is padded with at its start and its end. What has
+    fewer zeros before than ``(size - 1) * dilation`` looks ahead, and answers that many steps late.
+
+    Tensors: ``weight`` (n_out, size*n_in), the columns of the oldest step first, optional ``bias`` (n_out,).
+    """
+
+    n_out: Size
+    size: Size
+    stride: Size = 1
+    dilation: Size = 1
+    before: Rows = 0
+    after: Rows = 0
+    function: Function = "linear"
+
+
+class AveragePool1d(Layer, frozen=True, tag="average_pool1d", kw_only=True):
+    """The mean of *size* steps, as :class:`Conv1d` takes them; the padding counts as zeros, or not at all."""
+
+    size: Size
+    stride: Size = 1
+    before: Rows = 0
+    after: Rows = 0
+    padding: Literal["counted", "left_out"] = "left_out"
+
+
+class MaxPool1d(Layer, frozen=True, tag="max_pool1d", kw_only=True):
+    """The largest of *size* steps, as :class:`Conv1d` takes them, without the padding."""
+
+    size: Size
+    stride: Size = 1
+    before: Rows = 0
+    after: Rows = 0
 
 
 class Embedding(Layer, frozen=True, tag="embedding", kw_only=True):
@@ -150,20 +192,40 @@ class Mul(Layer, frozen=True, tag="mul", kw_only=True):
     """``a * b``, elementwise, of two inputs of one size."""
 
 
+class Div(Layer, frozen=True, tag="div", kw_only=True):
+    """``a / b``, elementwise, of two inputs of one size."""
+
+
 AnyLayer = Union[
-    Gru, Dense, Embedding, Scale, BatchNorm, LayerNorm, Activation, Softmax, Normalize, Concat, Slice, Add, Mul
-]
+    Gru, Dense, Conv1d, AveragePool1d, MaxPool1d, Embedding, Scale, BatchNorm, LayerNorm,
+    Activation, Softmax, Normalize, Concat, Slice, Add, Mul, Div,
+]  # fmt: skip
 LAYER_KINDS = {cls.__struct_config__.tag: cls for cls in get_args(AnyLayer)}
 
 
+class Feedback(_Data, frozen=True, kw_only=True):
+    """A program's answer is its input at the next step.
+
+    *input* is given what *output* (without it, all of ``y``) answered: the index of its largest number
+    (``argmax``), one drawn from it as logits (``sample``), or its numbers themselves (``value``). *start* is the first
+    input; the token *stop* ends it, and so do *limit* steps.
+    """
+
+    input: Name
+    output: Name | None = None
+    choose: Literal["argmax", "sample", "value"] = "argmax"
+    start: int | tuple[float, ...] | None = None
+    stop: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    limit: Size = 1000
+
+
 class Program(_Data, frozen=True, kw_only=True):
-    """Inputs, layers, outputs. It answers every *stride*-th step, *delay* steps late."""
+    """Inputs, layers, outputs, and what of these is fed back."""
 
     inputs: tuple[Input, ...]
     layers: tuple[AnyLayer, ...]
     outputs: tuple[Output, ...] = ()
-    stride: Annotated[int, msgspec.Meta(ge=1)] = 1
-    delay: Annotated[int, msgspec.Meta(ge=0)] = 0
+    feedback: Feedback | None = None
 
 
 class Handoff(_Data, frozen=True, kw_only=True):
@@ -199,11 +261,6 @@ class Spec(_Data, frozen=True, kw_only=True, omit_defaults=False):
                 "this version runs specs with exactly one, called main, and no handoffs"
             )
         program = self.programs["main"]
-        if program.stride != 1 or program.delay != 0:
-            raise UnsupportedError(
-                f"program main has stride {program.stride} and delay {program.delay}; "
-                "this version runs stride 1, delay 0"
-            )
         for item in program.inputs:
             if item.per == "stream":
                 raise UnsupportedError(

@@ -21,6 +21,10 @@ EVERY_LAYER = (
     s.Slice(name="sl", start=1, stop=3),
     s.Add(name="ad", inputs=("sl", "sl")),
     s.Mul(name="m", inputs=("ad", "sl")),
+    s.Div(name="di", inputs=("m", "sl")),
+    s.Conv1d(name="co", n_out=3, size=5, stride=2, dilation=3, before=12, after=1, function="relu"),
+    s.AveragePool1d(name="av", size=3, before=2, padding="counted"),
+    s.MaxPool1d(name="ma", size=2, stride=2),
 )
 INPUTS = (
     s.Input(name="x", size=2, features=("ax", "ay"), unit="m/s²"),
@@ -123,8 +127,6 @@ def main(**program):
         (s.Spec(programs={}), "none"),
         (s.Spec(programs={"encoder": main()}), "encoder"),
         (s.Spec(programs={"main": main(), "other": main()}), "main, other"),
-        (s.Spec(programs={"main": main(stride=2)}), "stride 2"),
-        (s.Spec(programs={"main": main(delay=1)}), "delay 1"),
         (s.sequential(s.Gru(name="g", n_hid=1), inputs=(s.Input(name="x", per="stream"),)), "once per stream"),
     ],
 )
