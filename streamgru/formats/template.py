@@ -8,7 +8,8 @@ from typing import get_args
 
 import msgspec
 
-from streamgru.model.spec import AnyLayer, Dense, Function, Gru, Input, Layer
+from streamgru.model.functions import Function
+from streamgru.model.spec import AnyLayer, Dense, Gru, Input, Layer
 
 FUNCTIONS = ", ".join(get_args(Function))
 

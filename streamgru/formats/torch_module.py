@@ -18,9 +18,10 @@ from streamgru.errors import SpecError, UnsupportedError
 from streamgru.formats.safetensors_file import Tensors
 from streamgru.formats.torch_names import UNNAMED
 from streamgru.model import spec as s
+from streamgru.model.functions import Function
 
 GRU_KEYS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-FUNCTIONS: dict[str, s.Function] = {
+FUNCTIONS: dict[str, Function] = {
     "ReLU": "relu",
     "Tanh": "tanh",
     "Sigmoid": "sigmoid",
@@ -147,7 +148,7 @@ def _softmax(module: Any, path: str) -> Layers:
     return [(s.Softmax(name=path), {}, 0)]
 
 
-def _activation(function: s.Function, module: Any, path: str) -> Layers:
+def _activation(function: Function, module: Any, path: str) -> Layers:
     return [(s.Activation(name=path, function=function), {}, 0)]
 
 

@@ -2,17 +2,21 @@
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
-from streamgru.kernels.activations cimport (
-    SG_HARD_SIGMOID, SG_LINEAR, SG_RELU, SG_SIGMOID, SG_TANH, activate, blend, clip, first_nonfinite, sg_activation,
-)
+from streamgru.kernels cimport activations as act
+from streamgru.kernels.activations cimport activate, blend, clip, first_nonfinite
 from streamgru.kernels.blas cimport SG_BLAS_TABLE_NAME, gemv, sg_blas_table
-from streamgru.kernels.packed cimport SG_PACKED_TABLE_NAME, sg_packed_table
+from streamgru.kernels.packed cimport SG_PACKED_TABLE_NAME, sg_activation, sg_packed_table
 from streamgru.kernels.real cimport real
 
 from streamgru.kernels import blas, packed
 
 KINDS = {
-    "linear": SG_LINEAR, "sigmoid": SG_SIGMOID, "tanh": SG_TANH, "hard_sigmoid": SG_HARD_SIGMOID, "relu": SG_RELU,
+    "linear": act.SG_LINEAR, "sigmoid": act.SG_SIGMOID, "tanh": act.SG_TANH, "hard_sigmoid": act.SG_HARD_SIGMOID,
+    "relu": act.SG_RELU, "leaky_relu": act.SG_LEAKY_RELU, "thresholded_relu": act.SG_THRESHOLDED_RELU,
+    "elu": act.SG_ELU, "selu": act.SG_SELU, "softsign": act.SG_SOFTSIGN, "softplus": act.SG_SOFTPLUS,
+    "scaled_tanh": act.SG_SCALED_TANH, "affine": act.SG_AFFINE, "clip": act.SG_CLIP, "swish": act.SG_SWISH,
+    "gelu": act.SG_GELU, "gelu_tanh": act.SG_GELU_TANH,
+    "exp": act.SG_EXP, "log": act.SG_LOG, "sqrt": act.SG_SQRT, "abs": act.SG_ABS,
 }
 
 

@@ -5,7 +5,9 @@ from streamgru.kernels.real cimport real
 
 
 cdef extern from "activations.h" nogil:
-    int SG_LINEAR, SG_SIGMOID, SG_TANH, SG_HARD_SIGMOID, SG_RELU
+    int SG_LINEAR, SG_SIGMOID, SG_TANH, SG_HARD_SIGMOID, SG_RELU, SG_LEAKY_RELU, SG_THRESHOLDED_RELU
+    int SG_ELU, SG_SELU, SG_SOFTSIGN, SG_SOFTPLUS, SG_SCALED_TANH, SG_AFFINE, SG_CLIP
+    int SG_SWISH, SG_GELU, SG_GELU_TANH, SG_EXP, SG_LOG, SG_SQRT, SG_ABS
 
     void sg_activate_f64(sg_activation f, Py_ssize_t n, double* x)
     void sg_clip_f32(float limit, Py_ssize_t n, float* x)

@@ -4,10 +4,8 @@
 
 from libc.stdint cimport int32_t
 
-from streamgru.kernels.activations cimport (
-    SG_HARD_SIGMOID, SG_LINEAR, SG_RELU, SG_SIGMOID, SG_TANH, sg_activation,
-)
-from streamgru.kernels.packed cimport sg_dense, sg_gru, sg_matrix
+from streamgru.kernels cimport activations as act
+from streamgru.kernels.packed cimport sg_activation, sg_dense, sg_gru, sg_matrix
 from streamgru.layers cimport gru, packed, pointwise
 from streamgru.layers.op cimport OneF32, OneF64, Op
 from streamgru.model.code cimport Code
@@ -18,15 +16,17 @@ from streamgru.errors import SpecError
 from streamgru.kernels import panels
 from streamgru.model import matrices
 from streamgru.model import spec as s
+from streamgru.model.functions import parameters
 from streamgru.model.small import Quantised
 
 FUNCTIONS = {
-    "linear": (SG_LINEAR, 0.0, 0.0),
-    "sigmoid": (SG_SIGMOID, 0.0, 0.0),
-    "tanh": (SG_TANH, 0.0, 0.0),
-    "relu": (SG_RELU, 0.0, 0.0),
-    "hard_sigmoid": (SG_HARD_SIGMOID, 0.2, 0.5),         # Keras 1 and 2, Theano, ONNX by default
-    "hard_sigmoid_keras3": (SG_HARD_SIGMOID, 1.0 / 6.0, 0.5),  # Keras 3, PyTorch's Hardsigmoid
+    "linear": act.SG_LINEAR, "sigmoid": act.SG_SIGMOID, "tanh": act.SG_TANH, "relu": act.SG_RELU,
+    "hard_sigmoid": act.SG_HARD_SIGMOID, "hard_sigmoid_keras3": act.SG_HARD_SIGMOID,
+    "leaky_relu": act.SG_LEAKY_RELU, "thresholded_relu": act.SG_THRESHOLDED_RELU, "elu": act.SG_ELU,
+    "selu": act.SG_SELU, "softsign": act.SG_SOFTSIGN, "softplus": act.SG_SOFTPLUS,
+    "scaled_tanh": act.SG_SCALED_TANH, "affine": act.SG_AFFINE, "clip": act.SG_CLIP, "swish": act.SG_SWISH,
+    "gelu": act.SG_GELU, "gelu_tanh": act.SG_GELU_TANH,
+    "exp": act.SG_EXP, "log": act.SG_LOG, "sqrt": act.SG_SQRT, "abs": act.SG_ABS,
 }
 
 
@@ -253,7 +253,10 @@ cdef inline void* pick(Code code, OneF32 f32, OneF64 f64) noexcept:
     return <void*>f32 if code.single else <void*>f64
 
 
-cdef sg_activation _function(str name):
-    cdef sg_activation function
-    function.kind, function.alpha, function.beta = FUNCTIONS[name]
-    return function
+cdef sg_activation _function(function):
+    cdef sg_activation made
+    name, made.alpha, made.beta = parameters(function)
+    made.kind = FUNCTIONS[name]
+    if name == "hard_sigmoid_keras3":
+        made.alpha, made.beta = 1.0 / 6.0, 0.5  # PyTorch's Hardsigmoid as well
+    return made

@@ -12,6 +12,7 @@ import numpy as np
 
 from streamgru.errors import SpecError, UnsupportedError
 from streamgru.model import spec as s
+from streamgru.model.functions import AnyFunction, parameters
 from streamgru.model.small import Q8, SCALE, Quantised, TensorInfo, find_quantised
 
 ALIGN = 16  # elements; 64 bytes of float32, so that no value shares a cache line with another
@@ -172,6 +173,8 @@ def _place(
     wanted = 2 if isinstance(layer, (s.Add, s.Mul)) else 1
     if len(inputs) != wanted and not isinstance(layer, s.Concat):
         raise SpecError(f"layer {layer.name!r}: a {_kind(layer)} layer takes {wanted} input(s), got {len(inputs)}")
+    for key in ("gate", "candidate", "function"):
+        _check_function(layer, getattr(layer, key, "linear"))
     found: dict[str, np.ndarray | Quantised] = {}
     for key, (shape, required) in tensor_shapes(layer, inputs[0].size, vocab).items():
         name = f"{layer.name}.{key}"
@@ -196,6 +199,13 @@ def _place(
     # BLAS wants 6 vectors for its two products, the packed kernels r * h and two quantised vectors
     scratch = _reserve(layout, max(6 * layer.n_hid, whole + _quantised_size(n_in) + _quantised_size(whole)))
     return Placed(layer, inputs, output, found, entry, gates, scratch, projected)
+
+
+def _check_function(layer: s.AnyLayer, function: AnyFunction) -> None:
+    try:
+        parameters(function)
+    except SpecError as error:
+        raise SpecError(f"layer {layer.name!r}: {error}") from None
 
 
 def _quantised_size(n_cols: int) -> int:

@@ -12,13 +12,13 @@ from typing import Annotated, Any, Literal, Union, get_args
 import msgspec
 
 from streamgru.errors import SpecError, UnsupportedError
+from streamgru.model.functions import AnyFunction
 
 FORMAT = 1
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}\Z")]
 Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
 Rows = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
-Function = Literal["linear", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras3", "relu"]
 
 
 class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -79,8 +79,8 @@ class Gru(Layer, frozen=True, tag="gru", kw_only=True):
 
     n_hid: Size
     variant: Literal["after", "before"] = "after"
-    gate: Function = "sigmoid"
-    candidate: Function = "tanh"
+    gate: AnyFunction = "sigmoid"
+    candidate: AnyFunction = "tanh"
     clip: Annotated[float, msgspec.Meta(gt=0)] | None = None
     initial: Literal["zero", "learned"] = "zero"
     direction: Literal["forward", "reverse"] = "forward"
@@ -91,7 +91,7 @@ class Dense(Layer, frozen=True, tag="dense", kw_only=True):
     """``function(W x + b)``. Tensors: ``weight`` (n_out, n_in), optional ``bias`` (n_out,)."""
 
     n_out: Size
-    function: Function = "linear"
+    function: AnyFunction = "linear"
 
 
 class Conv1d(Layer, frozen=True, tag="conv1d", kw_only=True):
@@ -109,7 +109,7 @@ class Conv1d(Layer, frozen=True, tag="conv1d", kw_only=True):
     dilation: Size = 1
     before: Rows = 0
     after: Rows = 0
-    function: Function = "linear"
+    function: AnyFunction = "linear"
 
 
 class AveragePool1d(Layer, frozen=True, tag="average_pool1d", kw_only=True):
@@ -159,7 +159,7 @@ class LayerNorm(Layer, frozen=True, tag="layernorm", kw_only=True):
 class Activation(Layer, frozen=True, tag="activation", kw_only=True):
     """``function(x)``."""
 
-    function: Function
+    function: AnyFunction
 
 
 class Softmax(Layer, frozen=True, tag="softmax", kw_only=True):

@@ -15,13 +15,28 @@ import numpy as np
 import streamgru
 from streamgru.formats.builtin import recordings
 from streamgru.kernels import packed
-from streamgru.model.spec import Concat, Dense, Embedding, Gru, Input, LayerNorm, Softmax
+from streamgru.model.functions import Curve
+from streamgru.model.spec import Activation, Concat, Dense, Embedding, Gru, Input, LayerNorm, Softmax
 from streamgru.stream.model import Model
 from tests.golden.test_fixtures import FIXTURES
 from tests.networks import bits, gru_tensors, spec_of, uniform
+from tests.oracle.functions_numpy import CURVES
 
 BATCHES = (1, 2, 3, 7, 8, 9, 31, 64, 96, 97, 257)
 N_STEPS = 40
+
+
+def curves(own):
+    """Layers, one behind the other, that apply every function but those of all GRUs, and their tensors."""
+    names = sorted(set(CURVES) - {"log", "sqrt", "exp"})
+    layers, tensors, before = [], {}, 3
+    for name in names:
+        curve = Curve(function=name, **dict(zip(("alpha", "beta"), CURVES[name][1], strict=False)))
+        layers.append(Gru(name=name, n_hid=19, candidate=curve, clip=1.5))
+        tensors |= gru_tensors(own, name, before, 19)
+        before = 19
+    layers += [Activation(name=name + ".y", function=name) for name in ("exp", "sqrt", "log")]
+    return tuple(layers), tensors
 
 
 def networks(rng):
@@ -31,6 +46,7 @@ def networks(rng):
         tensors = gru_tensors(rng, "gru", n_in, n_hid)
         layers = (Gru(name="gru", n_hid=n_hid, variant=variant),)
         yield f"{variant} {n_in}-{n_hid}", model(layers, tensors, n_in), uniform(rng, N_STEPS, n_in)
+    yield "curves", model(*curves(np.random.default_rng(9)), 3), uniform(np.random.default_rng(10), N_STEPS, 3)
     layers = (
         Embedding(name="word", n_out=6),
         Gru(name="gru.0", n_hid=20),

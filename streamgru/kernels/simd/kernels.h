@@ -1,5 +1,6 @@
 /* The kernels, written once. Included by one isa_*.c per instruction set, which has defined SG_ISA, its name, and
  * included its vec_*.h; gives that file's table. */
+#include <float.h>
 #include <string.h>
 
 #include "packed.h"

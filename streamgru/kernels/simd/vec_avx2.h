@@ -17,6 +17,7 @@ SG_INLINE vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 SG_INLINE vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 SG_INLINE vf v_gt(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
 SG_INLINE vf v_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+SG_INLINE vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 SG_INLINE vf v_half(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 
 SG_INLINE vi v_bits(vf a) { return _mm256_castps_si256(a); }

@@ -27,6 +27,7 @@ SG_INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 SG_INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 SG_INLINE vf v_gt(vf a, vf b, vf x, vf y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), y, x); }
 SG_INLINE vf v_abs(vf a) { return _mm512_abs_ps(a); }
+SG_INLINE vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 /* In halves: the conversion of 16 at a time is slow on Zen 4. */
 SG_INLINE vf v_half(const uint16_t *p)
 {

@@ -15,6 +15,7 @@ SG_INLINE vf v_max(vf a, vf b) { return a > b ? a : b; }
 SG_INLINE vf v_min(vf a, vf b) { return a < b ? a : b; }
 SG_INLINE vf v_gt(vf a, vf b, vf x, vf y) { return a > b ? x : y; }
 SG_INLINE vf v_abs(vf a) { return fabsf(a); }
+SG_INLINE vf v_sqrt(vf a) { return sqrtf(a); }
 SG_INLINE vf v_half(const uint16_t *p) { return half_to_float(*p); }
 
 SG_INLINE vi v_bits(vf a) { return bits_of_float(a); }

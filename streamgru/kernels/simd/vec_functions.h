@@ -58,9 +58,13 @@ SG_INLINE vf v_exp(vf x)
     return v_gt(v_set1(-SG_LARGEST), x, v_set1(0.0f), v_fma(e.scale, e.expm1, e.scale));
 }
 
+#include "vec_curves.h"
+
 SG_INLINE vf v_activate(const sg_activation *f, vf x)
 {
     switch (f->kind) {
+    case SG_LINEAR:
+        return x;
     case SG_SIGMOID:
         return v_sigmoid(x);
     case SG_TANH:
@@ -72,7 +76,7 @@ SG_INLINE vf v_activate(const sg_activation *f, vf x)
     case SG_RELU:
         return v_max(v_set1(0.0f), x);
     default:
-        return x;
+        return v_curve(f, x);
     }
 }
 

@@ -17,6 +17,7 @@ SG_INLINE vf v_gt(vf a, vf b, vf x, vf y) { return vbslq_f32(vcgtq_f32(a, b), x,
 SG_INLINE vf v_max(vf a, vf b) { return v_gt(a, b, a, b); }
 SG_INLINE vf v_min(vf a, vf b) { return v_gt(b, a, a, b); }
 SG_INLINE vf v_abs(vf a) { return vabsq_f32(a); }
+SG_INLINE vf v_sqrt(vf a) { return vsqrtq_f32(a); }
 SG_INLINE vf v_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 
 SG_INLINE vi v_bits(vf a) { return vreinterpretq_s32_f32(a); }

@@ -15,6 +15,7 @@ SG_INLINE vf v_set1(float a) { return _mm_set1_ps(a); }
 SG_INLINE vf v_max(vf a, vf b) { return _mm_max_ps(a, b); }
 SG_INLINE vf v_min(vf a, vf b) { return _mm_min_ps(a, b); }
 SG_INLINE vf v_abs(vf a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a); }
+SG_INLINE vf v_sqrt(vf a) { return _mm_sqrt_ps(a); }
 
 SG_INLINE vf v_gt(vf a, vf b, vf x, vf y)
 {
