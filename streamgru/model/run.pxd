@@ -65,3 +65,5 @@ cdef Py_ssize_t steps(
 cdef const void* output(const Program* p, const void* work) noexcept nogil
 # Set a state block to the state that a stream starts from.
 cdef void start(const Program* p, void* state) noexcept nogil
+# Steps since the start; another thread may be taking one.
+cdef int64_t steps_taken(const void* state) noexcept nogil

@@ -7,6 +7,10 @@ from streamgru.kernels.activations cimport first_nonfinite
 from streamgru.kernels.real cimport real
 from streamgru.layers.op cimport OneF32, OneF64
 
+cdef extern from "count.h" nogil:
+    int64_t sg_count(const int64_t* count)
+    void sg_add(int64_t* count, int64_t n)
+
 
 cdef Py_ssize_t load(const Program* p, const void* x, void* work) noexcept nogil:
     memcpy(work, x, p.n_in * p.itemsize)
@@ -56,6 +60,10 @@ cdef const void* output(const Program* p, const void* work) noexcept nogil:
 
 cdef void start(const Program* p, void* state) noexcept nogil:
     memcpy(state, p.initial, p.state_bytes)
+
+
+cdef int64_t steps_taken(const void* state) noexcept nogil:
+    return sg_count(&(<const StateHeader*>state).n_steps)
 
 
 cdef inline Py_ssize_t _first_bad(const Program* p, const real* x) noexcept nogil:
@@ -137,5 +145,5 @@ cdef inline int _commit(const Program* p, Py_ssize_t n_steps, real* state, const
     for i in range(p.n_memories):
         memory = &p.memories[i]
         memcpy(state + memory.old, work + memory.new, memory.size * sizeof(real))
-    (<StateHeader*>state).n_steps += n_steps
+    sg_add(&(<StateHeader*>state).n_steps, n_steps)
     return 0

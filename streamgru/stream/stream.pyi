@@ -121,7 +121,7 @@ class Stream:
     def state(self, new: dict[str, ArrayLike]) -> None: ...
     @property
     def n_steps(self) -> int:
-        """Steps since the start; a snapshot and a fork carry it on."""
+        """Steps since the start; a snapshot and a fork carry it on. Can be read while another thread steps."""
     def reset(self) -> None:
         """Go back to the state that a stream starts from; StreamBusy if another thread is stepping it."""
     def fork(self) -> Stream:

@@ -7,7 +7,7 @@ from streamgru.model cimport run
 from streamgru.model.block cimport Block
 from streamgru.model.lanes cimport Lanes
 from streamgru.model.plan cimport Plan
-from streamgru.model.run cimport Program, StateHeader
+from streamgru.model.run cimport Program
 from streamgru.stream.arrays cimport (
     apart, as_numbers, as_rows, as_vector, direct, diverged, output_rows, output_vector, refusal,
 )
@@ -207,8 +207,8 @@ cdef class Stream:
 
     @property
     def n_steps(self):
-        """Steps since the start; a snapshot and a fork carry it on."""
-        return (<StateHeader*>self.state_block.data).n_steps
+        """Steps since the start; a snapshot and a fork carry it on. Can be read while another thread steps."""
+        return run.steps_taken(self.state_block.data)
 
     def reset(self):
         """Go back to the state that a stream starts from; StreamBusy if another thread is stepping it."""
