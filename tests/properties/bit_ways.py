@@ -46,7 +46,6 @@ def networks(rng):
         tensors = gru_tensors(rng, "gru", n_in, n_hid)
         layers = (Gru(name="gru", n_hid=n_hid, variant=variant),)
         yield f"{variant} {n_in}-{n_hid}", model(layers, tensors, n_in), uniform(rng, N_STEPS, n_in)
-    yield "curves", model(*curves(np.random.default_rng(9)), 3), uniform(np.random.default_rng(10), N_STEPS, 3)
     layers = (
         Embedding(name="word", n_out=6),
         Gru(name="gru.0", n_hid=20),
@@ -77,6 +76,7 @@ def networks(rng):
         else:
             small[name] = value
     yield "int8", model(layers, small, 1, (Input(name="x", kind="token", vocab=30),)), tokens
+    yield "curves", model(*curves(np.random.default_rng(9)), 3), uniform(np.random.default_rng(10), N_STEPS, 3)
 
 
 def model(layers, tensors, n_in, inputs=None):

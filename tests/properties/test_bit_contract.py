@@ -23,6 +23,7 @@ GOLDEN = {
     "g2p": "f6fcdf9f32acbf57",
     "float16": "c47de1d5c6be2b3a",
     "int8": "a0ec86c4c23d0fc1",
+    "curves": "26574bb8c82e7538",
 }
 
 
