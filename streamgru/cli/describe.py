@@ -17,8 +17,8 @@ Record = dict[str, Any]
 
 def describe(model: Model, name: str, findings: Sequence[str]) -> Record:
     """Describe a model, ready for JSON; *findings* are what loading said about the file."""
-    program, plan = model.spec.main, model.plan
-    layers = [_layer(placed) for placed in plan.layout.layers]
+    program = model.spec.main
+    layers = [_layer(placed) for placed in model.layout.layers]
     return {
         "model": name,
         "title": model.spec.title,
@@ -34,7 +34,8 @@ def describe(model: Model, name: str, findings: Sequence[str]) -> Record:
         "parameters": sum(layer["parameters"] for layer in layers),
         "tensor_bytes": sum(layer["bytes"] for layer in layers),
         "macs_per_step": sum(layer["macs"] for layer in layers),
-        "state_bytes": plan.state_bytes,
+        "streams": model.streams,
+        "state_bytes": model.plan.state_bytes if model.streams else 0,
         "findings": list(findings),
     }
 
@@ -70,6 +71,10 @@ def _about(layer: s.AnyLayer, placed: Placed) -> str:
         parts.append(f"clip {layer.clip:g}")
     if layer.initial == "learned":
         parts.append("learned start")
+    if layer.direction == "reverse":
+        parts.append("from the end")
+    if layer.returns == "last":
+        parts.append("answers with its last state")
     return ", ".join(parts)
 
 
@@ -83,7 +88,7 @@ def text(told: Record) -> Iterator[str]:
         "runs as": f"{told['dtype']}, kernel {told['kernel']}",
         "parameters": f"{told['parameters']:,} in {told['tensor_bytes']:,} bytes",
         "work": f"{told['macs_per_step']:,} multiply-adds per step",
-        "state": f"{told['state_bytes']:,} bytes per stream",
+        "state": f"{told['state_bytes']:,} bytes per stream" if told["streams"] else "none: it takes whole sequences",
     })  # fmt: skip
     yield ""
     yield "inputs and outputs"

@@ -52,7 +52,7 @@ def between(a: Model, b: Model, sequences: Sequence[tuple[str, NDArray[Any]]]) -
     total, n_changed, n_steps = 0.0, 0, 0
     tenths = np.zeros((3, TENTHS))  # steps, sum of their mean difference, worst
     for name, x in sequences:
-        y_a, y_b = a.stream().run(x), b.stream().run(x)
+        y_a, y_b = a.run(x[None])[0], b.run(x[None])[0]
         apart = np.abs(y_a.astype(np.float64) - y_b)
         step, output = np.unravel_index(apart.argmax(), apart.shape)
         if apart[step, output] > worst["difference"]:
@@ -70,12 +70,12 @@ def between(a: Model, b: Model, sequences: Sequence[tuple[str, NDArray[Any]]]) -
                     "data": name, "step": i, "output": choice.name,
                     "a": choice.told(chosen_a[i]), "b": choice.told(chosen_b[i]),
                 }  # fmt: skip
-        where = np.arange(len(x)) * TENTHS // len(x)
+        where = np.arange(len(y_a)) * TENTHS // len(y_a)
         tenths[0] += np.bincount(where, minlength=TENTHS)
         tenths[1] += np.bincount(where, apart.mean(1), TENTHS)
         np.maximum.at(tenths[2], where, apart.max(1))
         total += float(apart.sum())
-        n_steps += len(x)
+        n_steps += len(y_a)
     means = tenths[1] / np.maximum(tenths[0], 1)
     return {
         "data": [name for name, _ in sequences],

@@ -109,7 +109,7 @@ def lay_out(program: s.Program, tensors: dict[str, np.ndarray], header: int) -> 
             raise SpecError(f"layer {layer.name!r}: an embedding takes one token input, got {', '.join(names)}")
         if tokens and not isinstance(layer, s.Embedding):
             raise SpecError(f"layer {layer.name!r}: a {_kind(layer)} layer takes floats, but {tokens[0]!r} is a token")
-        if isinstance(layer, NOT_BUILT) or (isinstance(layer, s.Gru) and layer.direction == "reverse"):
+        if isinstance(layer, NOT_BUILT):
             raise UnsupportedError(f"layer {layer.name!r}: this version has no {_kind(layer)} layer of this kind")
         placed = _place(layer, inputs, tensors, layout, vocab.get(names[0], 0))
         for key, tensor in placed.tensors.items():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamgru.errors import InputError
 from streamgru.model import spec as s
 from streamgru.model.quantise import F64
-from streamgru.model.small import Q8, SCALE
+from streamgru.model.small import owner
 from streamgru.stream.model import Model
 
 BLOCK = 4096  # steps at a time
@@ -55,10 +55,7 @@ def _model(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], layers: tuple[s.An
     """The network with these layers alone, in the kernel whose bits are the same everywhere."""
     program = msgspec.structs.replace(spec.main, layers=layers, outputs=())
     names = {layer.name for layer in layers if not isinstance(layer, s.Concat)}
-    own = {
-        key: tensor for key, tensor in tensors.items()
-        if key.removesuffix(Q8).removesuffix(SCALE).rpartition(".")[0] in names
-    }  # fmt: skip
+    own = {key: tensor for key, tensor in tensors.items() if owner(key) in names}
     return Model(msgspec.structs.replace(spec, programs={"main": program}), own, kernel="packed")
 
 
