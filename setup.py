@@ -34,6 +34,7 @@ MODULES = [
     "stream.batch",
     "stream.bound",
     "stream.embed",
+    "stream.generate",
     "stream.running",
     "stream.slots",
     "stream.stream",

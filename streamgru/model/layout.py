@@ -234,7 +234,20 @@ def _input_size(item: s.Input) -> int:
         raise SpecError(f"input {item.name!r}: only a token input has a vocab")
     if item.features is not None and len(item.features) != item.size:
         raise SpecError(f"input {item.name!r}: expected {item.size} features, got {len(item.features)}")
+    if (item.labels, item.unknown, item.end) != (None, None, None):
+        _check_labels(item)
     return item.size
+
+
+def _check_labels(item: s.Input) -> None:
+    vocab = item.vocab or 0
+    if item.kind != "token":
+        raise SpecError(f"input {item.name!r}: only a token input has labels; the names of floats are its features")
+    if item.labels is not None and (len(item.labels) != vocab or len(set(item.labels)) != vocab):
+        raise SpecError(f"input {item.name!r}: expected {vocab} different labels, got {len(set(item.labels))}")
+    for key, token in (("unknown", item.unknown), ("end", item.end)):
+        if token is not None and token >= vocab:
+            raise SpecError(f"input {item.name!r}: {key}: expected a token, an integer in [0, {vocab}), got {token}")
 
 
 def _find(name: str, values: dict[str, Value], layer: s.AnyLayer) -> Value:

@@ -20,6 +20,8 @@ from streamgru.model.plan import Plan
 from streamgru.model.programs import check_links, divided
 from streamgru.model.spec import Program, Spec, checked, from_json, identity, several, to_json
 from streamgru.model.streamable import obstacle, steady
+from streamgru.stream.generate import Generator
+from streamgru.stream.generation import Choose, Generated, finished, make_generator
 from streamgru.stream.pool import Pool
 from streamgru.stream.sequences import Layerwise, run_each
 from streamgru.stream.stream import Stream, restored
@@ -231,6 +233,63 @@ class Model:
         stream = self.stream()
         stream.run(X)
         return stream.state
+
+    def generator(
+        self,
+        X: ArrayLike | str | None = None,
+        *,
+        limit: int | None = None,
+        temperature: float = 1.0,
+        seed: int | None = None,
+        choose: Choose | None = None,
+        start: int | Sequence[float] | None = None,
+        stop: int | None = None,
+    ) -> Generator:
+        """Begin to write: answers one by one, each fed back as the next input, as the spec's ``feedback`` tells.
+
+        Parameters
+        ----------
+        X : array_like (n_steps, n_in), tokens (n_steps,) or str, optional
+            What an encoder reads, its final state being handed on; of one program alone, what it goes on from,
+            behind *start*. Text needs labels in the spec.
+        limit : int, optional
+            The most answers.
+        temperature : float
+            Logits are divided by it before one is drawn; 0 always takes the largest.
+        seed : int, optional
+            Below 2**64: the same draws on every machine. Without it they are others each time.
+        choose : {"argmax", "sample", "value"}, optional
+        start : int or sequence of float, optional
+            The first input.
+        stop : int, optional
+            The token that ends it. What is left out of these four is as in the spec.
+
+        Returns
+        -------
+        Generator
+
+        Raises
+        ------
+        SpecError
+            If an option does not fit the network.
+        ShapeError, NonFiniteError, TokenError
+            If X does not.
+        UnsupportedError
+            If the network is fed nothing back.
+        """
+        return make_generator(self, X, limit, temperature, seed, choose, start, stop)
+
+    def generate(
+        self, X: ArrayLike | str | list[Any] | None = None, *, seed: int | None = None, **options: Any
+    ) -> Generated | list[Generated]:
+        """Write until it ends; parameters as :meth:`generator`.
+
+        A list of texts or arrays is several sequences and gives a list: the one at *i* is drawn with ``seed + i``.
+        """
+        if not (isinstance(X, list) and X and isinstance(X[0], (str, np.ndarray))):
+            return finished(self.generator(X, seed=seed, **options))
+        seeds = [None if seed is None else (seed + i) % (1 << 64) for i in range(len(X))]
+        return [finished(self.generator(x, seed=own, **options)) for x, own in zip(X, seeds, strict=True)]
 
     def _sign(self, fingerprint: str) -> None:
         """Take a fingerprint; those of several programs follow from it, so that it alone has to be kept."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streamgru.errors import SpecError
+from streamgru.errors import InputError, SpecError
 from streamgru.model import spec as s
-from streamgru.model.layout import ALIGN, lay_out
-from streamgru.model.quantise import quantise
+from streamgru.model.layout import Layout
+from streamgru.model.programs import divided, lay_out_all
+from streamgru.model.quantise import F64, quantise
 from streamgru.model.small import Q8, SCALE, WIDEST, Quantised, TensorInfo
 from streamgru.stream.calibrate import Data, moments
 
@@ -47,10 +49,26 @@ def shrink(
     SpecError
         If spec and tensors do not fit, or a weight is too large for float16.
     InputError
-        If *data* does not fit the network.
+        If *data* does not fit the network, or the network has several programs.
     """
-    layout = lay_out(s.checked(spec).main, dict(tensors), ALIGN)
-    found = moments(spec, tensors, data) if weights == "int8" and len(data) else {}
+    spec = s.checked(spec)
+    layouts = lay_out_all(spec, tensors)
+    parts = divided(spec, tensors)
+    if len(parts) > 1 and len(data):
+        raise InputError(
+            f"calibration: expected a network of one program, got {', '.join(parts)}, and inputs of one do not tell "
+            "what the others are given; leave the data out"
+        )
+    small: dict[str, NDArray[Any]] = {}
+    for name, (program, own) in parts.items():
+        alone = msgspec.structs.replace(spec, programs={"main": program}, handoffs=())
+        found = moments(alone, own, data) if weights == "int8" and len(data) else {}
+        small |= _shrunk(layouts[name], weights, found)
+    return small
+
+
+def _shrunk(layout: Layout, weights: Weights, found: Mapping[str, list[F64]]) -> dict[str, NDArray[Any]]:
+    """The tensors of one program made small; *found* are the moments of its inputs, by the names of the weights."""
     multiplying = [placed.layer for placed in layout.layers if isinstance(placed.layer, (s.Gru, s.Dense))]
     small: dict[str, NDArray[Any]] = {}
     for placed in layout.layers:
