@@ -99,7 +99,7 @@ def text(told: Record) -> Iterator[str]:
             yield from (f"  {line}".rstrip() for line in _program_text(part))
         yield ""
         for item in told["handoffs"]:
-            yield "the final state of {source_layer} ({source}) is where {target_layer} ({target}) starts".format(
+            yield "final state of {source_layer} ({source}) -> initial state of {target_layer} ({target})".format(
                 **item
             )
     else:

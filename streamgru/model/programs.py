@@ -71,8 +71,9 @@ def divided(spec: s.Spec, tensors: Tensors) -> dict[str, tuple[s.Program, dict[s
                 )
         for layer in program.layers:
             if home.setdefault(layer.name, name) != name:
+                both = " and ".join(sorted((home[layer.name], name)))
                 raise SpecError(
-                    f"layer {layer.name!r}: programs {home[layer.name]!r} and {name!r} have one of that name each; "
+                    f"layer {layer.name!r}: programs {both} have one of that name each; "
                     "tensors go by the names of layers, give every layer its own"
                 )
     own: dict[str, dict[str, np.ndarray]] = {name: {} for name in spec.programs}
@@ -166,7 +167,7 @@ def _check_handoffs(spec: s.Spec) -> None:
 
 def _n_hid(spec: s.Spec, program: str, layer: str) -> int:
     if program not in spec.programs:
-        raise SpecError(f"handoff: expected a program, {' or '.join(spec.programs)}, got {program!r}")
+        raise SpecError(f"handoff: expected a program, {' or '.join(sorted(spec.programs))}, got {program!r}")
     for found in spec.programs[program].layers:
         if found.name == layer and isinstance(found, s.Gru):
             return found.n_hid

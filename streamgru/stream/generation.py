@@ -59,7 +59,7 @@ def make_generator(
     start: Any, stop: int | None,
 ) -> Generator:  # fmt: skip
     """See :meth:`Model.generator <streamgru.Model.generator>`."""
-    name, program, feedback = _fed(model)
+    name, program, feedback = fed(model)
     item = program.inputs[0]
     changes = {"choose": choose, "start": start, "stop": stop, "limit": limit}
     try:
@@ -73,7 +73,7 @@ def make_generator(
     if not (isinstance(temperature, (int, float)) and math.isfinite(temperature) and temperature >= 0):
         raise SpecError(f"temperature: expected a number from 0, got {temperature}")
     if seed is None:
-        seed = int.from_bytes(os.urandom(8), "little")
+        seed = new_seed()
     elif not (isinstance(seed, (int, np.integer)) and 0 <= seed < 1 << 64):
         raise SpecError(f"seed: expected an integer in [0, 2**64), got {seed}")
     stream = model.programs[name].stream()
@@ -92,6 +92,11 @@ def make_generator(
     )  # fmt: skip
 
 
+def new_seed() -> int:
+    """A seed that nobody has chosen; below 2**53, so that any reader of JSON takes it as it is."""
+    return int.from_bytes(os.urandom(8), "little") >> 11
+
+
 def finished(generator: Generator) -> Generated:
     """Let a generator go on until it ends."""
     tokens, values = generator.rest()
@@ -101,18 +106,18 @@ def finished(generator: Generator) -> Generated:
 
 def prompt_input(model: Model) -> Input:
     """The input that a prompt is for."""
-    name, program, _ = _fed(model)
+    name, program, _ = fed(model)
     sources = _sources(model, name)
     return model.spec.programs[sources[0]].inputs[0] if sources else program.inputs[0]
 
 
 def needs_prompt(model: Model) -> bool:
     """Whether there is nothing to begin with but a prompt."""
-    name, _, feedback = _fed(model)
+    name, _, feedback = fed(model)
     return bool(_sources(model, name)) or feedback.start is None
 
 
-def _fed(model: Model) -> tuple[str, Program, Feedback]:
+def fed(model: Model) -> tuple[str, Program, Feedback]:
     """The program that is fed its own answers."""
     found = [(name, program) for name, program in model.spec.programs.items() if program.feedback is not None]
     if len(found) != 1:
