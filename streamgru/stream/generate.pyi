@@ -37,6 +37,7 @@ class Generator:
         temperature: float = 1.0,
         seed: int = 0,
         vocabulary: Vocabulary | None = None,
+        n: int = 0,
     ) -> None: ...
     @property
     def stream(self) -> Stream: ...
@@ -77,5 +78,15 @@ class Generator:
         """
     def rest(self) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
         """Answer until it ends; returns as :meth:`run`."""
+    def settings(self) -> tuple[NDArray[np.floating[Any]], int, int, int, int, int, int, int, float]:
+        """The next input, the choice, first and size of what it is made from, stop, limit, count, seed, temperature.
+
+        StreamBusy if another thread uses this generator.
+        """
+    def snapshot(self) -> bytes:
+        """All that it takes to go on as bytes: the stream's snapshot, the next input, and where the draws are.
+
+        :meth:`Model.restore_generator <streamgru.Model.restore_generator>` goes on from it, also in another process.
+        """
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...

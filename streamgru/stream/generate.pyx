@@ -15,7 +15,7 @@ from streamgru.kernels.packed cimport sg_packed_table
 from streamgru.kernels.real cimport real
 from streamgru.stream.busy cimport sg_give, sg_take
 from streamgru.stream.running cimport STEPPED, Outcome, take_step
-from streamgru.stream.stream cimport Stream, failure
+from streamgru.stream.stream cimport failure
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from streamgru.errors import StreamBusy
 
 cnp.import_array()
 
+_BUSY = "another thread is using this generator; it has one owner"
 CHOICES = {"argmax": ARGMAX, "sample": SAMPLE, "value": VALUE}
 cdef enum:
     BLOCK = 64  # answers at a time, where nobody waits for each of them
@@ -37,14 +38,20 @@ cdef class Generator:
     Thread-safety: one owner, as a stream.
     """
 
-    def __init__(self, stream, x, part, choose, *, stop=None, limit=1000, temperature=1.0, seed=0, vocabulary=None):
+    def __init__(
+        self, stream, x, part, choose, *, stop=None, limit=1000, temperature=1.0, seed=0, vocabulary=None, n=0,
+    ):
         self.stream, self.vocabulary, self.seed = stream, vocabulary, seed
         self.x = np.array(x, self.stream.plan.dtype)
         self.first, self.size = part.start, part.stop - part.start
         self.weights = np.empty(self.size, self.x.dtype)
         self.choice = CHOICES["argmax" if choose == "sample" and temperature == 0 else choose]
         self.stop = -1 if stop is None else stop
-        self.limit, self.temperature, self.key = limit, temperature, seed
+        self.limit, self.temperature, self.key, self.n = limit, temperature, seed, n
+        if n and self.choice != VALUE and self.x[0] == self.stop:
+            self.outcome = BY_STOP
+        elif n == limit:
+            self.outcome = BY_LIMIT
 
     @property
     def ended(self):
@@ -88,7 +95,7 @@ cdef class Generator:
         cdef char* y
         cdef Py_ssize_t y_bytes = self.stream.plan.program.n_out * self.stream.plan.program.itemsize
         if not sg_take(&self.busy):
-            raise StreamBusy("another thread is using this generator; it has one owner")
+            raise StreamBusy(_BUSY)
         try:
             most = max(0, min(n, self.limit - self.n)) if self.outcome == NOT_YET else 0
             tokens = np.zeros(most, np.int64)
@@ -120,6 +127,30 @@ cdef class Generator:
         while self.outcome == NOT_YET:
             blocks.append(self.run(BLOCK))
         return np.concatenate([tokens for tokens, _ in blocks]), np.concatenate([values for _, values in blocks])
+
+    def settings(self):
+        """The next input, the choice, first and size of what it is made from, stop, limit, count, seed, temperature.
+
+        StreamBusy if another thread uses this generator.
+        """
+        if not sg_take(&self.busy):
+            raise StreamBusy(_BUSY)
+        try:
+            return (
+                self.x.copy(), self.choice, self.first, self.size, self.stop, self.limit, self.n, self.seed,
+                self.temperature,
+            )
+        finally:
+            sg_give(&self.busy)
+
+    def snapshot(self):
+        """All that it takes to go on as bytes: the stream's snapshot, the next input, and where the draws are.
+
+        :meth:`Model.restore_generator <streamgru.Model.restore_generator>` goes on from it, also in another process.
+        """
+        from streamgru.stream.halfway import pack
+
+        return pack(self)
 
     def __iter__(self):
         return self

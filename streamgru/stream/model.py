@@ -279,6 +279,18 @@ class Model:
         """
         return make_generator(self, X, limit, temperature, seed, choose, start, stop)
 
+    def restore_generator(self, blob: bytes) -> Generator:
+        """Go on from the snapshot of a generator, token by token as if never stopped.
+
+        Raises
+        ------
+        SnapshotError
+            If it is damaged, or of another model.
+        """
+        from streamgru.stream.halfway import unpack
+
+        return unpack(self, blob)
+
     def generate(
         self, X: ArrayLike | str | list[Any] | None = None, *, seed: int | None = None, **options: Any
     ) -> Generated | list[Generated]:

@@ -1,7 +1,9 @@
 """Networks that are fed their own answers."""
 
+import hashlib
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import threading
@@ -11,7 +13,15 @@ import numpy as np
 import pytest
 
 import streamgru
-from streamgru.errors import NonFiniteError, ShapeError, SpecError, StreamBusy, TokenError, UnsupportedError
+from streamgru.errors import (
+    NonFiniteError,
+    ShapeError,
+    SnapshotError,
+    SpecError,
+    StreamBusy,
+    TokenError,
+    UnsupportedError,
+)
 from streamgru.formats import native
 from streamgru.kernels import packed
 from streamgru.model.spec import Feedback, Gru, Input, Program, Spec
@@ -128,6 +138,54 @@ def test_one_by_one_in_blocks_and_at_once_are_the_same():
     assert bits(np.concatenate([values for _, values in parts])) == bits(whole.values)
     assert (generator.ended, generator.n_steps) == (whole.ended, len(whole.tokens))
     assert len(generator.run(5)[0]) == 0 and list(generator) == []
+
+
+@pytest.mark.parametrize(
+    "network, options",
+    [
+        (letters, {"choose": "sample", "temperature": 1.5}),
+        (letters, {}),
+        (forecast, {"X": [[1.0, 2.0]]}),
+        (reader_and_writer, {"choose": "sample", "X": [[1, 2, 3]]}),
+    ],
+)
+def test_a_snapshot_goes_on(network, options):
+    """From every point, with the draws that would have come."""
+    model = Model(*network())
+    whole = list(model.generator(seed=9, limit=10, **options))
+    for n in range(len(whole) + 1):
+        generator = model.generator(seed=9, limit=10, **options)
+        generator.run(n)
+        blob = generator.snapshot()
+        again = model.restore_generator(blob)
+        assert (again.n_steps, again.ended, again.seed) == (generator.n_steps, generator.ended, 9)
+        np.testing.assert_array_equal(list(again), whole[n:])
+    for wrong in (b"", blob[:-1], blob[:40] + b"\1" + blob[41:], b"x" * 300, "text"):
+        with pytest.raises(SnapshotError, match="generator: "):
+            model.restore_generator(wrong)
+    other = Model(*letters(limit=7)) if network is not letters else Model(*reader_and_writer())
+    with pytest.raises(SnapshotError):
+        other.restore_generator(blob)
+
+
+def test_a_forged_snapshot():
+    """The checksum is right, but what it says does not fit the network."""
+    model = Model(*letters())
+    blob = model.generator().snapshot()
+    for at, form, value in (
+        (8, "<H", 2), (10, "<H", 7), (10, "<H", 2), (12, "<I", 1), (12, "<I", 2**31),
+        (16, "<I", 0), (16, "<I", 2**32 - 1),
+        (36, "<q", -1), (36, "<q", 41), (52, "<d", float("nan")),
+    ):  # fmt: skip
+        body = bytearray(blob[:-16])
+        struct.pack_into(form, body, at, value)
+        with pytest.raises(SnapshotError, match="generator: "):
+            model.restore_generator(bytes(body) + hashlib.blake2b(body, digest_size=16).digest())
+    body = bytearray(blob[:-16])
+    struct.pack_into("<d", body, 60, 1e9)  # no token
+    again = model.restore_generator(bytes(body) + hashlib.blake2b(body, digest_size=16).digest())
+    with pytest.raises(TokenError):
+        again.run(1)
 
 
 def test_several_sequences(rng):
