@@ -33,7 +33,8 @@ def moments(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], data: Data) -> di
     InputError
         If there is no data, or it does not fit.
     """
-    if not sum(map(len, data)):
+    data = [x for x in data if len(x)]
+    if not data:
         raise InputError("calibration: expected at least one step of data, got none")
     found: dict[str, list[F64]] = {}
     for i, layer in enumerate(spec.main.layers):
@@ -41,13 +42,15 @@ def moments(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], data: Data) -> di
             continue
         given = s.Concat(name=layer.name, inputs=layer.inputs)  # shows what the layer is given
         model = _model(spec, tensors, (*spec.main.layers[:i], given))
-        of_input = [_mean((y,) for y in _outputs(model, data))[0]]
+        of_input = [_mean((y,) for x in data for y in _answers(model, x))[0]]
         if isinstance(layer, s.Dense):
             found[f"{layer.name}.weight"] = of_input
         else:
             found[f"{layer.name}.weight_ih"] = of_input
-            model = _model(spec, tensors, spec.main.layers[: i + 1])
-            found[f"{layer.name}.weight_hh"] = _mean(_states(model, layer, data))
+            alone = _alone(layer, tensors, model.n_out)
+            found[f"{layer.name}.weight_hh"] = _mean(
+                block for x in data for block in _states(alone, layer, _answers(model, x))
+            )
     return found
 
 
@@ -59,22 +62,33 @@ def _model(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], layers: tuple[s.An
     return Model(msgspec.structs.replace(spec, programs={"main": program}), own, kernel="packed")
 
 
-def _outputs(model: Model, data: Data) -> Iterator[NDArray[Any]]:
-    for x in data:
-        stream = model.stream()
-        for k in range(0, len(x), BLOCK):
-            yield stream.run(x[k : k + BLOCK])
+def _alone(layer: s.Gru, tensors: Mapping[str, NDArray[Any]], n_in: int) -> Model:
+    """One layer as a network, which reads forward what it is given."""
+    forward = msgspec.structs.replace(layer, inputs=(), direction="forward")
+    own = {key: tensor for key, tensor in tensors.items() if owner(key) == layer.name}
+    return Model(s.sequential(forward, inputs=(s.Input(name="given", size=n_in),)), own, kernel="packed")
 
 
-def _states(model: Model, layer: s.Gru, data: Data) -> Iterator[tuple[NDArray[Any], ...]]:
+def _answers(model: Model, x: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """What a network answers to one sequence, in blocks, where it can be stepped."""
+    if not model.streams:
+        yield model.run(x[None])[0]
+        return
+    stream = model.stream()
+    for k in range(0, len(x), BLOCK):
+        yield stream.run(x[k : k + BLOCK])
+
+
+def _states(model: Model, layer: s.Gru, given: Iterable[NDArray[Any]]) -> Iterator[tuple[NDArray[Any], ...]]:
     """What the rows r, z and n of the recurrent weight meet: h, or h, h and r * h."""
-    for x in data:
-        stream = model.stream()
-        for k in range(0, len(x), BLOCK):
-            before = stream.state[layer.name][None]
-            gates = stream.trace(x[k : k + BLOCK]).gates[layer.name]
-            h = np.concatenate([before, gates.h[:-1]])
-            yield (h,) if layer.variant == "after" else (h, h, gates.r * h)
+    if layer.direction == "reverse":
+        given = [np.concatenate(list(given))[::-1]]
+    stream = model.stream()
+    for block in given:
+        before = stream.state[layer.name][None]
+        gates = stream.trace(block).gates[layer.name]
+        h = np.concatenate([before, gates.h[:-1]])
+        yield (h,) if layer.variant == "after" else (h, h, gates.r * h)
 
 
 def _mean(blocks: Iterable[tuple[NDArray[Any], ...]]) -> list[F64]:
