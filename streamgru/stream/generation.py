@@ -81,7 +81,7 @@ def make_generator(
     stream.state = states
     rows = [] if feedback.start is None else [np.array(feedback.start, np.float64).reshape(1, -1)]
     if prompt is not None:
-        rows.append(_rows(prompt, item))
+        rows.append(rows_of(prompt, item))
     if not sum(map(len, rows)):
         raise ShapeError(f"expected a prompt X or a first input, start=, for {item.name!r}, got neither")
     given = np.concatenate(rows)
@@ -151,12 +151,12 @@ def _handed(model: Model, target: str, X: Any) -> tuple[dict[str, ArrayLike], An
     encoder, item = model.programs[sources[0]], model.spec.programs[sources[0]].inputs[0]
     if X is None:
         raise ShapeError(f"expected a sequence X for the program {sources[0]!r}, got none")
-    states = encoder.finals(_rows(X, item) if encoder.n_in == item.size else X)
+    states = encoder.finals(rows_of(X, item) if encoder.n_in == item.size else X)
     handoffs = [handoff for handoff in model.spec.handoffs if handoff.target == target]
     return {handoff.target_layer: states[handoff.source_layer] for handoff in handoffs}, None
 
 
-def _rows(X: Any, item: Input) -> NDArray[Any]:
+def rows_of(X: Any, item: Input) -> NDArray[Any]:
     """A prompt as (n_steps, n_in): text by its labels, and tokens also without the second axis."""
     if isinstance(X, str):
         vocabulary = vocabulary_of(item)

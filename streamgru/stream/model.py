@@ -21,7 +21,7 @@ from streamgru.model.programs import check_links, divided
 from streamgru.model.spec import Program, Spec, checked, from_json, identity, several, to_json
 from streamgru.model.streamable import obstacle, steady
 from streamgru.stream.generate import Generator
-from streamgru.stream.generation import Choose, Generated, finished, make_generator
+from streamgru.stream.generation import Choose, Generated, finished, make_generator, rows_of
 from streamgru.stream.pool import Pool
 from streamgru.stream.sequences import Layerwise, run_each
 from streamgru.stream.stream import Stream, restored
@@ -225,6 +225,13 @@ class Model:
         if whole is not None:
             return run_each(X, lengths, whole, whole.run, whole.n_steps_out)
         return run_each(X, lengths, self.plan, lambda rows, out: self.stream().run(rows, out=out), lambda n: n)
+
+    def encode(self, text: str) -> NDArray[np.int64]:
+        """The tokens of a text as a sequence (n_steps, 1), by the labels of the network's one input.
+
+        ShapeError if its tokens have none; TokenError if the text has something that is no label.
+        """
+        return np.array(rows_of(text, self.spec.main.inputs[0]), np.int64)
 
     def finals(self, X: ArrayLike) -> dict[str, NDArray[np.floating[Any]]]:
         """Run one sequence (n_steps, n_in) from its start and give the final state of every GRU layer, (n_hid,)."""

@@ -27,6 +27,7 @@ from streamgru.kernels import packed
 from streamgru.model.spec import Feedback, Gru, Input, Program, Spec
 from streamgru.stream.model import Model
 from streamgru.stream.shrink import shrink
+from streamgru.stream.vocabulary import Vocabulary
 from tests.networks import DTYPES, KERNELS, bits, gru_model, gru_tensors, of_layer, uniform
 from tests.networks_that_write import LETTERS, forecast, letters, reader_and_writer
 from tests.oracle import gru_numpy
@@ -330,6 +331,20 @@ def test_refused(options, error, words):
     spec, tensors = letters()
     with pytest.raises(error, match=words):
         Model(spec, tensors).generate(**options)
+
+
+def test_text_as_tokens(rng):
+    model = Model(*letters())
+    assert model.encode("gab").tolist() == [[6], [0], [1]] and model.encode("").shape == (0, 1)
+    item = Input(name="word", kind="token", vocab=3, labels=("a", "bc", "?"), split="words", unknown=2, end=0)
+    vocabulary = Vocabulary(item)
+    assert vocabulary.encode(" bc a\txyz ") == [1, 0, 2, 0] and vocabulary.decode([1, 0]) == "bc a"
+    assert [vocabulary.token(text) for text in ("bc", "2", "?")] == [1, 2, 2]
+    for wrong in ("3", "d", "-1", "", "²"):
+        with pytest.raises(TokenError, match="expected a label or a token of 'word'"):
+            vocabulary.token(wrong)
+    with pytest.raises(ShapeError, match="whose tokens have no labels in the spec"):
+        gru_model(rng).encode("a")
 
 
 def test_networks_that_are_fed_nothing(rng):
