@@ -47,7 +47,7 @@ class Generator:
     def vocabulary(self) -> Vocabulary | None: ...
     @property
     def ended(self) -> Literal["stop", "limit"] | None:
-        """Why there is no more: ``stop``, ``limit``, or None as long as there is."""
+        """What ended it, ``stop`` or ``limit``; None as long as there is more."""
     @property
     def n_steps(self) -> int:
         """Answers so far."""

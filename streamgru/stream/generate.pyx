@@ -55,7 +55,7 @@ cdef class Generator:
 
     @property
     def ended(self):
-        """Why there is no more: ``stop``, ``limit``, or None as long as there is."""
+        """What ended it, ``stop`` or ``limit``; None as long as there is more."""
         return (None, "stop", "limit")[self.outcome]
 
     @property

@@ -28,16 +28,9 @@ Choose = Literal["argmax", "sample", "value"]
 class Generated:
     """What a network has written.
 
-    Attributes
-    ----------
-    tokens : ndarray of int64 (n,)
-        What was chosen, a token that ended it included; all 0 where numbers themselves were fed back.
-    values : ndarray (n, n_out)
-        What they were chosen from: y of every step.
-    ended : {"stop", "limit"}
-        Why there is no more.
-    seed : int
-        What the draws came from: with it they can be repeated.
+    ``tokens`` (n,) are what was chosen, a token that ended it included, or all 0 where numbers themselves were fed
+    back; ``values`` (n, n_out) what they were chosen from, y of every step. ``ended`` tells what ended it, ``stop`` or
+    ``limit``, and with ``seed`` the draws can be repeated.
     """
 
     tokens: NDArray[np.int64]
