@@ -24,7 +24,7 @@ from streamgru.model.streamable import obstacle, steady
 from streamgru.stream.model import Model
 from streamgru.stream.sequences import n_steps_out, windows
 from tests.networks import DTYPES, KERNELS, VARIANTS, bits, gru_tensors, of_layer, spec_of, uniform
-from tests.oracle import gru_numpy, sequences_numpy
+from tests.oracle import directions_numpy, gru_numpy
 
 TOLERANCE = {"float32": 1e-6, "float64": 1e-13}
 BOTH_WAYS = [(dtype, kernel) for dtype in DTYPES for kernel in KERNELS[dtype]]
@@ -57,7 +57,7 @@ def test_bidirectional_with_lengths(dtype, kernel, variant, rng, tensors):
     for rows, length, y in zip(x, lengths, got, strict=True):
         assert not y[length:].any()
         if length:
-            expected = sequences_numpy.bidirectional(rows[:length], fore, back)
+            expected = directions_numpy.bidirectional(rows[:length], fore, back)
             np.testing.assert_allclose(y[:length], expected, rtol=0, atol=TOLERANCE[dtype])
 
 
@@ -83,8 +83,8 @@ def test_two_bidirectional_layers_and_a_head(rng, tensors):
     tensors |= {"head.weight": uniform(rng, 2, 8)}
     x = uniform(rng, 1, 30, 3)
     names = [of_layer(tensors, name) for name in ("fore", "back", "fore2", "back2")]
-    inner = sequences_numpy.bidirectional(x[0], *names[:2])
-    expected = sequences_numpy.bidirectional(inner, *names[2:]) @ tensors["head.weight"].T.astype(np.float64)
+    inner = directions_numpy.bidirectional(x[0], *names[:2])
+    expected = directions_numpy.bidirectional(inner, *names[2:]) @ tensors["head.weight"].T.astype(np.float64)
     np.testing.assert_allclose(Model(spec_of(*layers), tensors).run(x)[0], expected, rtol=0, atol=1e-6)
 
 
@@ -95,7 +95,7 @@ def test_the_last_state_of_either_direction(rng, tensors):
     got = model.run(x, lengths)
     for rows, length, y in zip(x, lengths, got, strict=True):
         fore = gru_numpy.gru(rows[:length], **of_layer(tensors, "fore"))[-1]
-        back = sequences_numpy.reverse_gru(rows[:length], **of_layer(tensors, "back"))[0]
+        back = directions_numpy.reverse_gru(rows[:length], **of_layer(tensors, "back"))[0]
         np.testing.assert_allclose(y[length - 1], np.concatenate([fore, back]), rtol=0, atol=1e-6)
         assert (y[:length] == y[length - 1]).all()
     states = model.finals(x[0])
@@ -125,7 +125,7 @@ def test_tokens_and_numbers(rng):
     model = Model(spec_of(*layers, inputs=inputs), tensors)
     x = np.concatenate([rng.integers(0, 5, (20, 1)), uniform(rng, 20, 2)], axis=1)
     given = np.concatenate([tensors["emb.weight"][x[:, 0].astype(int)], x[:, 1:] ** 2, x[:, 1:]], axis=1)
-    expected = sequences_numpy.reverse_gru(given, **of_layer(tensors, "gru"))
+    expected = directions_numpy.reverse_gru(given, **of_layer(tensors, "gru"))
     np.testing.assert_allclose(model.run(x[None])[0], expected, rtol=0, atol=1e-6)
     for bad, error, words in (
         ((3, 0, 5), TokenError, r"stream 0: X\[3, 0\]: expected a token of 'word', an integer in \[0, 5\), got 5.0"),
@@ -210,7 +210,7 @@ WINDOWS = [
 def test_windows(layer, n_steps, rng):
     x = uniform(rng, n_steps, 2)
     told = {key: getattr(layer, key, 1) for key in ("size", "stride", "dilation", "before", "after")}
-    expected = sequences_numpy.frames(x, **told) if n_steps else np.zeros((0, layer.size, 2))
+    expected = directions_numpy.frames(x, **told) if n_steps else np.zeros((0, layer.size, 2))
     np.testing.assert_array_equal(windows(layer, x), expected)
     assert n_steps_out(layer, n_steps) == len(expected)
 

@@ -1,4 +1,4 @@
-"""The float64 reference of whole sequences: GRUs from the end, windows over time. Imports nothing of streamgru."""
+"""The float64 reference of GRUs that read from the end, and of windows over time. Imports nothing of streamgru."""
 
 import numpy as np
 
