@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from streamgru.model import spec as s
-from streamgru.model.layout import Placed
+from streamgru.model.placed import Placed
 from streamgru.model.small import info
 from streamgru.stream.model import Model
 

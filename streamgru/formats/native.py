@@ -17,7 +17,8 @@ from streamgru.errors import FormatError
 from streamgru.formats import safetensors_file
 from streamgru.formats.files import read_bytes, write_bytes
 from streamgru.formats.safetensors_file import Tensors
-from streamgru.model.layout import ALIGN, lay_out
+from streamgru.model.layout import lay_out
+from streamgru.model.placed import ALIGN
 from streamgru.model.spec import Spec, checked, from_json, to_json
 
 KEY = "streamgru"

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamgru.errors import InputError, ShapeError, UnsupportedError
 from streamgru.kernels import packed
+from streamgru.model.clocks import EVERY
 from streamgru.model.plan import Plan
 from streamgru.model.spec import Spec, checked, from_json, identity, to_json
 from streamgru.stream.pool import Pool
@@ -100,6 +101,16 @@ class Model:
     def n_out(self) -> int:
         """Numbers in one ``y``."""
         return self.plan.n_out
+
+    @property
+    def stride(self) -> int:
+        """A stream answers at every so many steps: 1, unless something between input and output is strided."""
+        return self.plan.layout.y.clock.stride
+
+    @property
+    def delay(self) -> int:
+        """The number of the first step that is answered, counted from 0: how far the network looks ahead."""
+        return self.plan.layout.y.clock.first
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -210,6 +221,9 @@ def _fingerprint(spec: Spec, tensors: Mapping[str, NDArray[Any]]) -> str:
 
 
 def _state_layout(plan: Plan) -> str:
-    """sha256 of what the state consists of: changes with its shape, not with the weights."""
-    entries = [[entry.name, entry.size] for entry in plan.layout.state]
+    """sha256 of what the state consists of and when it changes; the weights do not matter."""
+    entries = [
+        [entry.name, entry.size] + ([entry.clock.first, entry.clock.stride] if entry.clock != EVERY else [])
+        for entry in plan.layout.state
+    ]
     return hashlib.sha256(json.dumps([plan.dtype.name, entries]).encode()).hexdigest()
