@@ -16,7 +16,7 @@ cdef class Channels:
     Parameters
     ----------
     model : streamgru.Model
-        In float32.
+        In float32, with an answer to every step.
     n_channels : int
     """
 
@@ -27,6 +27,8 @@ cdef class Channels:
     def __cinit__(self, model, Py_ssize_t n_channels):
         if n_channels < 1:
             raise ValueError(f"n_channels: expected at least 1, got {n_channels}")
+        if (model.stride, model.delay) != (1, 0):
+            raise ValueError(f"model: expected one that answers at every step, got {model!r}")
         self.streams = tuple(model.stream() for _ in range(n_channels))
         self.pointers = <sg_stream**>calloc(n_channels, sizeof(sg_stream*))
         if self.pointers == NULL:

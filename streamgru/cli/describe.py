@@ -30,6 +30,8 @@ def describe(model: Model, name: str, findings: Sequence[str]) -> Record:
         "outputs": [msgspec.structs.asdict(item) for item in program.outputs],
         "n_in": model.n_in,
         "n_out": model.n_out,
+        "stride": model.stride,
+        "delay": model.delay,
         "layers": layers,
         "parameters": sum(layer["parameters"] for layer in layers),
         "tensor_bytes": sum(layer["bytes"] for layer in layers),
@@ -75,6 +77,7 @@ def _about(layer: s.AnyLayer, placed: Placed) -> str:
 
 def text(told: Record) -> Iterator[str]:
     """The lines for people."""
+    timed = (told["stride"], told["delay"]) != (1, 0)
     yield told["model"] + (f"   {told['title']}" if told["title"] else "")
     yield ""
     yield from _facts({
@@ -82,7 +85,8 @@ def text(told: Record) -> Iterator[str]:
         "fingerprint": told["fingerprint"],
         "runs as": f"{told['dtype']}, kernel {told['kernel']}",
         "parameters": f"{told['parameters']:,} in {told['tensor_bytes']:,} bytes",
-        "work": f"{told['macs_per_step']:,} multiply-adds per step",
+        "work": f"{told['macs_per_step']:,} multiply-adds per step" + ", where all is due" * timed,
+        "answers": f"{_every(told['stride'])}, step {told['delay']} the first (the count is from 0)" * timed,
         "state": f"{told['state_bytes']:,} bytes per stream",
     })  # fmt: skip
     yield ""
@@ -112,6 +116,10 @@ def text(told: Record) -> Iterator[str]:
         yield ""
         yield "found in the file"
         yield from (f"  {line}" for line in told["findings"])
+
+
+def _every(stride: int) -> str:
+    return "at every step" if stride == 1 else f"at 1 of {stride} steps"
 
 
 def _facts(facts: dict[str, str]) -> Iterator[str]:

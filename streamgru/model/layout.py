@@ -151,7 +151,8 @@ def _place(
     clock = windows.clock_of(layer, inputs)
     if max(clock.first, clock.stride) >= LATEST:
         raise SpecError(
-            f"layer {layer.name!r}: it would answer first at step {clock.first}, every {clock.stride}. step"
+            f"layer {layer.name!r}: its first answer would come at step {clock.first}, and then one at every "
+            f"{clock.stride}. step; expected both to be below 2**31"
         )
     kept = windows.window(layout, layer, inputs[0], clock)
     output = layout.reserve(output_size(layer, tuple(value.size for value in inputs)), clock)

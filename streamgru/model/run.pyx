@@ -212,7 +212,9 @@ cdef inline int _commit_timed(const Program* p, real* state, const real* work) n
     cdef const Memory* memory
     for i in range(p.n_memories):
         memory = &p.memories[i]
-        if _is_due(memory.first, memory.stride, state) and first_nonfinite(p.packed, memory.size, work + memory.new) >= 0:
+        if not _is_due(memory.first, memory.stride, state):
+            continue
+        if first_nonfinite(p.packed, memory.size, work + memory.new) >= 0:
             return -1
     if _is_due(p.first, p.stride, state) and first_nonfinite(p.packed, p.n_out, work + p.y_at) >= 0:
         return -1

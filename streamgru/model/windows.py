@@ -12,7 +12,7 @@ from streamgru.model.placed import Layout, Value, Window
 
 @dataclass(frozen=True)
 class Shape:
-    """A window of *size* rows, *dilation* apart, moved on by *stride*; the first begins with *before* rows of padding."""
+    """*size* rows, *dilation* apart, moved on by *stride*; the first window begins with *before* rows of padding."""
 
     size: int
     stride: int

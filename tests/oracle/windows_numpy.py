@@ -20,7 +20,7 @@ def windows(x, size, stride=1, dilation=1, before=0, after=0, padding=0.0):
 
 
 def conv1d(x, weight, bias=0.0, function="linear", size=1, **where):
-    """``function(sum_j W_j x_j + b)``; the columns of the weight (n_out, size*n_in) are those of the oldest row first."""
+    """``function(sum_j W_j x_j + b)``; weight (n_out, size*n_in), the columns of the oldest row first."""
     rows = windows(x, size, **where)
     weight = np.asarray(weight, np.float64).reshape(len(weight), size, -1)
     return FUNCTIONS[function](np.einsum("ojc,tjc->to", weight, rows) + np.asarray(bias, np.float64))
