@@ -1,16 +1,19 @@
 """Streams of networks that answer late, or not at every step: against whole sequences in float64, and themselves."""
 
+import ctypes as c
+
 import msgspec
 import numpy as np
 import pytest
 
 from streamgru.errors import NonFiniteError, ShapeError, SnapshotError
 from streamgru.model import spec as s
-from streamgru.stream import timing
+from streamgru.stream import embed, timing
 from streamgru.stream.model import Model
 from streamgru.stream.shrink import shrink
 from tests.networks import DTYPES, KERNELS, bits, gru_tensors, spec_of, uniform
 from tests.oracle.sequences_numpy import evaluate
+from tests.realtime.embedded import function, pointer_to
 
 RTOL = {"float32": 1e-6, "float64": 1e-12}
 N_STEPS, N_IN = 61, 3
@@ -300,3 +303,18 @@ def test_a_step_can_be_timed(make, rng):
     assert len(timing.step_ns(stream, np.zeros(N_IN, np.float32), 20)) == 20
     assert timing.block_ns(stream, np.zeros(N_IN, np.float32), 20) > 0
     assert stream.n_steps == 40
+
+
+def test_the_step_of_cython_tells_that_nothing_is_due(rng):
+    """By an outcome that is no error, with y as it was."""
+    model, x = model_of(between_steps(rng)), uniform(rng, N_STEPS, N_IN)
+    stream, y, expected = model.stream(), np.empty(model.n_out, np.float32), iter(model.stream().run(x))
+    step = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_void_p, c.c_void_p)(function(embed, "sg_step"))
+    error = c.PYFUNCTYPE(c.py_object, c.py_object, c.c_void_p, c.c_int)(function(embed, "sg_error"))
+    for i, row in enumerate(x):
+        y[:] = 7
+        outcome = step(pointer_to(stream), row.ctypes.data, y.ctypes.data)
+        assert outcome == (0 if i in due(model) else 4)
+        assert bits(y) == bits(next(expected) if outcome == 0 else np.full(model.n_out, 7, np.float32))
+        assert error(stream, row.ctypes.data, outcome) is None
+    assert stream.n_steps == N_STEPS
