@@ -50,8 +50,8 @@ def between(a: Model, b: Model, sequences: Sequence[tuple[str, NDArray[Any]]]) -
         )
     if (a.stride, a.delay) != (b.stride, b.delay):
         raise ShapeError(
-            f"expected two models that answer at the same steps, got A at step {a.delay} and every {a.stride}. from there "
-            f"on, and B at step {b.delay} and every {b.stride}."
+            f"expected two models that answer at the same steps, got A at step {a.delay} and at every {a.stride}. from "
+            f"there on, B at step {b.delay} and at every {b.stride}."
         )
     choices = choices_of(a)
     worst: Record = {"difference": -1.0}

@@ -15,9 +15,7 @@ CLOCKS = [Clock(first, stride) for first, stride in itertools.product((0, 1, 2, 
 def test_due_and_count(clock):
     steps = list(range(clock.first, N_STEPS, clock.stride))
     assert [step for step in range(N_STEPS) if clock.due(step)] == steps
-    assert [clock.count(n) for n in range(N_STEPS + 1)] == [
-        sum(step < n for step in steps) for n in range(N_STEPS + 1)
-    ]
+    assert [clock.count(n) for n in range(N_STEPS + 1)] == [sum(step < n for step in steps) for n in range(N_STEPS + 1)]
 
 
 @pytest.mark.parametrize("clock", CLOCKS, ids=str)

@@ -21,7 +21,8 @@ def test_the_new_rows_of_a_window_are_its_next_state():
     (layer,) = layout.layers
     kept, entry = layer.window, layout.state[0]
     assert (entry.name, entry.shape, entry.clock) == ("pool", (3, 3), EVERY)
-    assert (kept.buffer.size, entry.new, entry.new + entry.size) == (12, kept.buffer.offset + 3, kept.buffer.offset + 12)
+    start = kept.buffer.offset
+    assert (kept.buffer.size, entry.new, entry.new + entry.size) == (12, start + 3, start + 12)
     assert (kept.taken.offset, kept.taken.size) == (kept.buffer.offset, 12)
     assert not layout.timed and layer.clock == EVERY
 
@@ -80,13 +81,13 @@ def test_what_does_not_fit(layers, words):
 
 def test_a_far_look_back_is_refused_before_anything_is_reserved():
     layer = s.Conv1d(name="c", n_out=1, size=65_536, dilation=65_536)
-    with pytest.raises(SpecError, match="below|scratch"):
+    with pytest.raises(SpecError, match=r"below|scratch"):
         placed(layer, tensors={"c.weight": np.zeros((1, 3 * 65_536), np.float32)})
 
 
 def test_more_padding_than_a_dilated_window_has_room_for():
     layer, weight = s.Conv1d(name="c", n_out=1, size=3, dilation=4, before=9), {"c.weight": np.zeros((1, 9))}
-    with pytest.raises(SpecError, match="at most 8 rows of padding before.* got 9; give it a smaller 'before'"):
+    with pytest.raises(SpecError, match=r"at most 8 rows of padding before.* got 9; give it a smaller 'before'"):
         placed(layer, tensors=weight)
 
 

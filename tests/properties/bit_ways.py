@@ -16,8 +16,18 @@ import streamgru
 from streamgru.formats.builtin import recordings
 from streamgru.kernels import packed
 from streamgru.model.spec import (
-    Add, AveragePool1d, Concat, Conv1d, Dense, Embedding, Gru, Input, LayerNorm, MaxPool1d, Softmax,
-)  # fmt: skip
+    Add,
+    AveragePool1d,
+    Concat,
+    Conv1d,
+    Dense,
+    Embedding,
+    Gru,
+    Input,
+    LayerNorm,
+    MaxPool1d,
+    Softmax,
+)
 from streamgru.stream.model import Model
 from tests.golden.test_fixtures import FIXTURES
 from tests.networks import bits, gru_tensors, spec_of, uniform
@@ -83,7 +93,10 @@ def windows(rng):
         Gru(name="gru", n_hid=20),
         MaxPool1d(name="top", size=4, before=3),
     )
-    return layers, gru_tensors(rng, "gru", 18, 20) | {"conv.weight": uniform(rng, 18, 15), "conv.bias": uniform(rng, 18)}
+    return layers, gru_tensors(rng, "gru", 18, 20) | {
+        "conv.weight": uniform(rng, 18, 15),
+        "conv.bias": uniform(rng, 18),
+    }
 
 
 def model(layers, tensors, n_in, inputs=None):

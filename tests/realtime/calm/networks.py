@@ -6,8 +6,18 @@ import numpy as np
 
 from streamgru.model.layout import Q8, SCALE
 from streamgru.model.spec import (
-    Add, AveragePool1d, Concat, Conv1d, Dense, Embedding, Gru, Input, LayerNorm, MaxPool1d, Softmax,
-)  # fmt: skip
+    Add,
+    AveragePool1d,
+    Concat,
+    Conv1d,
+    Dense,
+    Embedding,
+    Gru,
+    Input,
+    LayerNorm,
+    MaxPool1d,
+    Softmax,
+)
 from streamgru.stream.model import Model
 from tests.networks import gru_tensors, spec_of, uniform
 
