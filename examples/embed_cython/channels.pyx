@@ -27,8 +27,6 @@ cdef class Channels:
     def __cinit__(self, model, Py_ssize_t n_channels):
         if n_channels < 1:
             raise ValueError(f"n_channels: expected at least 1, got {n_channels}")
-        if (model.stride, model.delay) != (1, 0):
-            raise ValueError(f"model: expected one that answers at every step, got {model!r}")
         self.streams = tuple(model.stream() for _ in range(n_channels))
         self.pointers = <sg_stream**>calloc(n_channels, sizeof(sg_stream*))
         if self.pointers == NULL:
@@ -37,6 +35,8 @@ cdef class Channels:
             self.pointers[i] = sg_stream_of(stream)
         if sg_itemsize(self.pointers[0]) != sizeof(float):
             raise TypeError(f"model: expected one in float32, got {model!r}")
+        if (model.stride, model.delay) != (1, 0):
+            raise ValueError(f"model: expected one that answers at every step, got {model!r}")
         self.n_in, self.n_out = sg_n_in(self.pointers[0]), sg_n_out(self.pointers[0])
 
     def __dealloc__(self):
