@@ -24,6 +24,7 @@ MODULES = [
     "layers.gru",
     "layers.packed",
     "layers.pointwise",
+    "layers.window",
     "model.block",
     "model.code",
     "model.compile",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from streamgru.model import spec as s
-from streamgru.model.layout import Placed
+from streamgru.model.placed import Placed
 from streamgru.model.small import info
 from streamgru.stream.model import Model
 
@@ -39,6 +39,8 @@ def _program(model: Model) -> Record:
         "outputs": [msgspec.structs.asdict(item) for item in program.outputs],
         "n_in": model.n_in,
         "n_out": model.n_out,
+        "stride": model.stride,
+        "delay": model.delay,
         "layers": layers,
         "parameters": sum(layer["parameters"] for layer in layers),
         "tensor_bytes": sum(layer["bytes"] for layer in layers),
@@ -112,10 +114,12 @@ def text(told: Record) -> Iterator[str]:
 
 def _program_text(told: Record) -> Iterator[str]:
     """The lines of one program."""
+    timed = told["streams"] and (told["stride"], told["delay"]) != (1, 0)
     yield from _facts({
         "runs as": f"{told['dtype']}, kernel {told['kernel']}",
         "parameters": f"{told['parameters']:,} in {told['tensor_bytes']:,} bytes",
-        "work": f"{told['macs_per_step']:,} multiply-adds per step",
+        "work": f"{told['macs_per_step']:,} multiply-adds per step" + ", where all is due" * timed,
+        "answers": f"{_every(told['stride'])}, step {told['delay']} the first (the count is from 0)" * timed,
         "state": f"{told['state_bytes']:,} bytes per stream" if told["streams"] else "none: it takes whole sequences",
     })  # fmt: skip
     yield ""
@@ -143,6 +147,10 @@ def _program_text(told: Record) -> Iterator[str]:
         (f"{layer['name']}.{key}", " × ".join(map(str, tensor["shape"])), tensor["dtype"], f"{tensor['bytes']:,} bytes")
         for layer in told["layers"] for key, tensor in layer["tensors"].items()
     ])  # fmt: skip
+
+
+def _every(stride: int) -> str:
+    return "at every step" if stride == 1 else f"at 1 of {stride} steps"
 
 
 def _facts(facts: dict[str, str]) -> Iterator[str]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from streamgru.errors import SpecError, UnsupportedError
 from streamgru.model import spec as s
-from streamgru.model.layout import ALIGN, Layout, lay_out
+from streamgru.model.layout import lay_out
+from streamgru.model.placed import ALIGN, Layout
 from streamgru.model.small import owner
 
 Tensors = Mapping[str, np.ndarray]

@@ -106,7 +106,8 @@ class Conv1d(Layer, frozen=True, tag="conv1d", kw_only=True):
     """Convolution over time, ``function(sum_j W_j x[t * stride - before + j * dilation] + b)``, j from 0 to size - 1.
 
     *before* and *after* count the zeros that a sequence is padded with at its start and its end. What has
-    fewer zeros before than ``(size - 1) * dilation`` looks ahead, and answers that many steps late.
+    fewer zeros before than ``(size - 1) * dilation`` looks ahead, and answers that many steps late; more it
+    cannot have.
 
     Tensors: ``weight`` (n_out, size*n_in), the columns of the oldest step first, optional ``bias`` (n_out,).
     """

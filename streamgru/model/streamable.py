@@ -29,15 +29,7 @@ def obstacle(program: s.Program) -> str | None:
     return None
 
 
-def steady(program: s.Program) -> bool:
-    """Whether a stream of the program answers every step of a sequence as the whole sequence would have it."""
-    return all(
-        layer.stride == 1 and layer.after == 0 and layer.before == (layer.size - 1) * dilation(layer)
-        for layer in program.layers
-        if isinstance(layer, s.Conv1d | s.AveragePool1d | s.MaxPool1d)
-    )
-
-
-def dilation(layer: s.Conv1d | s.AveragePool1d | s.MaxPool1d) -> int:
-    """The steps from one that the layer sees to the next."""
-    return layer.dilation if isinstance(layer, s.Conv1d) else 1
+def padded_after(program: s.Program) -> bool:
+    """Whether a layer answers to padding behind the end of the sequence, which a stream never has."""
+    windows = s.Conv1d | s.AveragePool1d | s.MaxPool1d
+    return any(isinstance(layer, windows) and layer.after > 0 for layer in program.layers)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamgru.errors import InputError
 from streamgru.model import spec as s
 from streamgru.model.quantise import F64
-from streamgru.model.small import owner
+from streamgru.model.small import Q8, owner
 from streamgru.stream.model import Model
 
 BLOCK = 4096  # steps at a time
@@ -21,7 +21,7 @@ Data = Sequence[NDArray[Any]]  # sequences (n_steps, n_in), each of which starts
 
 
 def moments(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], data: Data) -> dict[str, list[F64]]:
-    """Run a network and collect E[v v'] of all vectors v that its GRU and dense layers multiply.
+    """Run a network and collect E[v v'] of all vectors v that its GRUs, convolutions and dense layers multiply.
 
     Returns
     -------
@@ -38,12 +38,13 @@ def moments(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], data: Data) -> di
         raise InputError("calibration: expected at least one step of data, got none")
     found: dict[str, list[F64]] = {}
     for i, layer in enumerate(spec.main.layers):
-        if not isinstance(layer, (s.Gru, s.Dense)):
+        if not isinstance(layer, (s.Gru, s.Dense, s.Conv1d)):
             continue
-        given = s.Concat(name=layer.name, inputs=layer.inputs)  # shows what the layer is given
-        model = _model(spec, tensors, (*spec.main.layers[:i], given))
+        given, needed = _given(layer, tensors)
+        others = {key: tensor for key, tensor in tensors.items() if owner(key) != layer.name}
+        model = _model(spec, others | needed, (*spec.main.layers[:i], given))
         of_input = [_mean((y,) for x in data for y in _answers(model, x))[0]]
-        if isinstance(layer, s.Dense):
+        if isinstance(layer, (s.Dense, s.Conv1d)):
             found[f"{layer.name}.weight"] = of_input
         else:
             found[f"{layer.name}.weight_ih"] = of_input
@@ -54,10 +55,20 @@ def moments(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], data: Data) -> di
     return found
 
 
+def _given(layer: s.AnyLayer, tensors: Mapping[str, NDArray[Any]]) -> tuple[s.AnyLayer, dict[str, NDArray[Any]]]:
+    """A layer that answers what *layer* multiplies, and its tensors."""
+    if not isinstance(layer, s.Conv1d):
+        return s.Concat(name=layer.name, inputs=layer.inputs), {}
+    weight = f"{layer.name}.weight"
+    n_cols = tensors[weight if weight in tensors else weight + Q8].shape[1]
+    whole = msgspec.structs.replace(layer, n_out=n_cols, function="linear")
+    return whole, {weight: np.eye(n_cols, dtype=np.float32)}
+
+
 def _model(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], layers: tuple[s.AnyLayer, ...]) -> Model:
     """The network with these layers alone, in the kernel whose bits are the same everywhere."""
     program = msgspec.structs.replace(spec.main, layers=layers, outputs=())
-    names = {layer.name for layer in layers if not isinstance(layer, s.Concat)}
+    names = {layer.name for layer in layers}
     own = {key: tensor for key, tensor in tensors.items() if owner(key) in names}
     return Model(msgspec.structs.replace(spec, programs={"main": program}), own, kernel="packed")
 
@@ -100,4 +111,6 @@ def _mean(blocks: Iterable[tuple[NDArray[Any], ...]]) -> list[F64]:
         products = [vectors.T @ vectors for vectors in wide]
         sums = [total + product for total, product in zip(sums, products, strict=True)] if sums else products
         n += len(wide[0])
+    if not n:
+        raise InputError("calibration: expected sequences that are long enough for an answer, got none")
     return [total / n for total in sums]

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from streamgru.errors import ShapeError, SpecError, UnsupportedError
 from streamgru.model.programs import check_feedback
 from streamgru.model.spec import Feedback, Input, Program
-from streamgru.model.streamable import steady
 from streamgru.stream.generate import Generator
 from streamgru.stream.vocabulary import Vocabulary, vocabulary_of
 
@@ -119,7 +118,8 @@ def fed(model: Model) -> tuple[str, Program, Feedback]:
             "the spec tells it under programs.NAME.feedback"
         )
     name, program = found[0]
-    if model.programs[name].streams and not steady(program):
+    writer = model.programs[name]
+    if writer.streams and (writer.stride, writer.delay) != (1, 0):
         raise UnsupportedError(f"program {name!r} looks ahead, or does not answer every step; it cannot be fed back")
     assert program.feedback is not None
     return name, program, program.feedback

@@ -15,11 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamgru.errors import UnsupportedError
 from streamgru.kernels import packed
-from streamgru.model.layout import Layout
+from streamgru.model.clocks import EVERY
+from streamgru.model.placed import Layout
 from streamgru.model.plan import Plan
 from streamgru.model.programs import check_links, divided
 from streamgru.model.spec import Program, Spec, checked, from_json, identity, several, to_json
-from streamgru.model.streamable import obstacle, steady
+from streamgru.model.streamable import obstacle, padded_after
 from streamgru.stream.generate import Generator
 from streamgru.stream.generation import Choose, Generated, finished, make_generator, rows_of
 from streamgru.stream.pool import Pool
@@ -134,8 +135,11 @@ class Model:
 
     @cached_property
     def state_layout(self) -> str:
-        """sha256 of what the state consists of: changes with its shape, not with the weights."""
-        entries = [[entry.name, entry.size] for entry in self.plan.layout.state]
+        """sha256 of what the state consists of and when it changes; the weights do not matter."""
+        entries = [
+            [entry.name, entry.size] + ([entry.clock.first, entry.clock.stride] if entry.clock != EVERY else [])
+            for entry in self.plan.layout.state
+        ]
         return hashlib.sha256(json.dumps([self.dtype.name, entries]).encode()).hexdigest()
 
     @property
@@ -162,14 +166,24 @@ class Model:
 
     @cached_property
     def _layerwise(self) -> Layerwise | None:
-        """What runs whole sequences, where stepping through them would not give the same, or cannot be done."""
-        if self._plan is None or steady(self.spec.main):
+        """What runs whole sequences, where stepping through them would not give all answers, or cannot be done."""
+        if self._plan is None or not padded_after(self.spec.main):
             return None
         return Layerwise(self.spec.main, self._plan.tensors(), self.dtype, self.kernel)
 
     @property
     def _whole(self) -> Plan | Layerwise:
         return self._plan or self._layerwise or self.plan
+
+    @property
+    def stride(self) -> int:
+        """A stream answers at every so many steps: 1, unless something between input and output is strided."""
+        return self.layout.y.clock.stride
+
+    @property
+    def delay(self) -> int:
+        """The number of the first step that is answered, counted from 0: how far the network looks ahead."""
+        return self.layout.y.clock.first
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -224,7 +238,8 @@ class Model:
         whole = self._layerwise
         if whole is not None:
             return run_each(X, lengths, whole, whole.run, whole.n_steps_out)
-        return run_each(X, lengths, self.plan, lambda rows, out: self.stream().run(rows, out=out), lambda n: n)
+        plan, clock = self.plan, self.plan.layout.y.clock
+        return run_each(X, lengths, plan, lambda rows, out: self.stream().run(rows, out=out), clock.count)
 
     def encode(self, text: str) -> NDArray[np.int64]:
         """The tokens of a text as a sequence (n_steps, 1), by the labels of the network's one input.

@@ -10,12 +10,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streamgru.errors import InputError, NonFiniteError, ShapeError, TokenError
+from streamgru.errors import InputError, NonFiniteError, ShapeError, SpecError, TokenError
 from streamgru.model import spec as s
-from streamgru.model.layout import ALIGN, Layout, lay_out
+from streamgru.model.layout import lay_out
+from streamgru.model.placed import ALIGN, Layout
 from streamgru.model.plan import Plan
 from streamgru.model.small import info, owner
-from streamgru.model.streamable import dilation
+from streamgru.model.windows import shape_of
 from streamgru.stream.stream import Stream
 
 Rows = NDArray[np.floating[Any]]
@@ -112,11 +113,9 @@ class Layerwise:
             offset += item.size
         for part in self.parts:
             given = [values[name] for name in part.inputs]
-            if len({len(rows) for rows in given}) > 1:
-                told = " and ".join(f"{len(rows)} of {name!r}" for name, rows in zip(part.inputs, given, strict=True))
-                raise ShapeError(f"layer {part.layer.name!r}: expected inputs of as many steps, got {told}")
+            length = min(map(len, given))  # several are taken sample by sample, as far as the shortest goes
             try:
-                values[part.layer.name] = _run(part, np.concatenate(given, axis=1), states)
+                values[part.layer.name] = _run(part, np.concatenate([rows[:length] for rows in given], axis=1), states)
             except InputError as error:
                 raise type(error)(f"layer {part.layer.name!r}: {error}") from None
         y = values[self.parts[-1].layer.name]
@@ -128,7 +127,7 @@ class Layerwise:
         """How many answers a sequence of *n_steps* has."""
         steps = dict.fromkeys((item.name for item in self.program.inputs), n_steps)
         for part in self.parts:
-            steps[part.layer.name] = n_steps_out(part.layer, steps[part.inputs[0]])
+            steps[part.layer.name] = n_steps_out(part.layer, min(steps[name] for name in part.inputs))
         return steps[self.parts[-1].layer.name]
 
 
@@ -136,15 +135,19 @@ def n_steps_out(layer: s.AnyLayer, n_steps: int) -> int:
     """How many answers a layer gives for a sequence of *n_steps*."""
     if not isinstance(layer, Window):
         return n_steps
-    free = layer.before + n_steps + layer.after - (layer.size - 1) * dilation(layer) - 1
-    return free // layer.stride + 1 if n_steps and free >= 0 else 0
+    shape = shape_of(layer)
+    assert shape is not None
+    free = shape.before + n_steps + layer.after - shape.reach - 1
+    return free // shape.stride + 1 if n_steps and free >= 0 else 0
 
 
 def windows(layer: Window, x: Rows, padding: float = 0.0) -> Rows:
     """What a layer sees of x (n_steps, n_in) at each of its steps: (n_steps_out, size, n_in), the oldest first."""
-    padded = np.pad(x, ((layer.before, layer.after), (0, 0)), constant_values=padding)
-    first = np.arange(n_steps_out(layer, len(x)))[:, None] * layer.stride
-    seen: Rows = padded[first + np.arange(layer.size) * dilation(layer)]
+    shape = shape_of(layer)
+    assert shape is not None
+    padded = np.pad(x, ((shape.before, layer.after), (0, 0)), constant_values=padding)
+    first = np.arange(n_steps_out(layer, len(x)))[:, None] * shape.stride
+    seen: Rows = padded[first + np.arange(shape.size) * shape.dilation]
     return seen
 
 
@@ -156,6 +159,11 @@ def _parts(
     before = tuple(given)
     for placed in layout.layers:
         layer, names = placed.layer, placed.layer.inputs or before
+        if isinstance(layer, s.AveragePool1d | s.MaxPool1d) and layer.after >= layer.size:
+            raise SpecError(
+                f"layer {layer.name!r}: expected at most {layer.size - 1} rows of padding after, since its window of "
+                f"{layer.size} then still holds one row of the input, got {layer.after}"
+            )
         own = {name: tensor for name, tensor in tensors.items() if owner(name) == layer.name}
         plan = None
         if isinstance(layer, s.Conv1d):
@@ -180,8 +188,8 @@ def _run(part: Part, x: Rows, states: dict[str, Rows]) -> Rows:
         case s.Conv1d():
             x = windows(layer, x).reshape(-1, layer.size * x.shape[1])
         case s.AveragePool1d():
-            counted = windows(layer, np.ones_like(x), float(layer.padding == "counted")).sum(1)
-            mean: Rows = np.add.reduce(windows(layer, x), axis=1) / counted
+            counted = windows(layer, np.ones_like(x), float(layer.padding == "counted"))
+            mean: Rows = (_sum(windows(layer, x)) / _sum(counted)).astype(x.dtype)
             return mean
         case s.MaxPool1d():
             largest: Rows = np.maximum.reduce(windows(layer, x, -np.inf), axis=1)
@@ -195,6 +203,14 @@ def _run(part: Part, x: Rows, states: dict[str, Rows]) -> Rows:
     if layer.returns == "last":
         y = np.broadcast_to(states[layer.name], y.shape)
     return y
+
+
+def _sum(seen: Rows) -> NDArray[np.float64]:
+    """Of every window of *seen* (n, size, n_in), the oldest first and in double precision, as a stream adds them up."""
+    total = np.zeros((len(seen), seen.shape[2]))
+    for j in range(seen.shape[1]):
+        total += seen[:, j]
+    return total
 
 
 def _checked(layout: Layout, X: Any, dtype: np.dtype[Any]) -> Rows:

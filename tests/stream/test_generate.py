@@ -24,7 +24,7 @@ from streamgru.errors import (
 )
 from streamgru.formats import native
 from streamgru.kernels import packed
-from streamgru.model.spec import Feedback, Gru, Input, Program, Spec
+from streamgru.model.spec import Conv1d, Feedback, Gru, Input, Program, Spec
 from streamgru.stream.model import Model
 from streamgru.stream.shrink import shrink
 from streamgru.stream.vocabulary import Vocabulary
@@ -355,6 +355,13 @@ def test_networks_that_are_fed_nothing(rng):
         layers=(Gru(name="gru", n_hid=3, direction="reverse"),),
         feedback=Feedback(input="x", choose="value"),
     )
+    late = Program(
+        inputs=(Input(name="x"),),
+        layers=(Conv1d(name="c", n_out=1, size=2),),
+        feedback=Feedback(input="x", choose="value"),
+    )
+    with pytest.raises(UnsupportedError, match="program 'main' looks ahead, or does not answer every step"):
+        Model(Spec(programs={"main": late}), {"c.weight": uniform(rng, 1, 2)}).generate([[1.0]])
     with pytest.raises(UnsupportedError, match="reads the sequence from its end"):
         Model(Spec(programs={"main": program}), gru_tensors(rng, "gru", 3, 3)).generate([[1, 2, 3]])
 

@@ -2,6 +2,7 @@
 
 import pickle
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -20,9 +21,9 @@ from streamgru.model.spec import (
     Mul,
     sequential,
 )  # fmt: skip
-from streamgru.model.streamable import obstacle, steady
+from streamgru.model.streamable import obstacle, padded_after
 from streamgru.stream.model import Model
-from streamgru.stream.sequences import n_steps_out, windows
+from streamgru.stream.sequences import Layerwise, n_steps_out, windows
 from tests.networks import DTYPES, KERNELS, VARIANTS, bits, gru_tensors, of_layer, spec_of, uniform
 from tests.oracle import directions_numpy, gru_numpy
 
@@ -215,8 +216,62 @@ def test_windows(layer, n_steps, rng):
     assert n_steps_out(layer, n_steps) == len(expected)
 
 
-def test_which_windows_a_stream_has_answers_for():
-    assert [steady(spec_of(layer).main) for layer in WINDOWS] == [True, False, False, False, False]
+def test_which_windows_wait_for_the_end():
+    assert [padded_after(spec_of(layer).main) for layer in WINDOWS] == [False, True, False, True, False]
+
+
+def windowed(rng, layer, **changes):
+    """A convolution or a pool, a GRU, and what went in beside it; and the tensors."""
+    layer = msgspec.structs.replace(layer, inputs=("x",), **changes)
+    n = 4 if isinstance(layer, Conv1d) else 3
+    layer = msgspec.structs.replace(layer, n_out=4) if isinstance(layer, Conv1d) else layer
+    tensors = gru_tensors(rng, "gru", n, 5)
+    if isinstance(layer, Conv1d):
+        tensors |= {"w.weight": uniform(rng, 4, layer.size * 3), "w.bias": uniform(rng, 4)}
+    beside = () if layer.stride > 1 else (Concat(name="beside", inputs=("gru", "x")),)
+    return spec_of(layer, Gru(name="gru", n_hid=5), *beside), tensors
+
+
+@pytest.mark.parametrize("layer", WINDOWS, ids=str)
+@pytest.mark.parametrize("dtype, kernel", BOTH_WAYS)
+def test_layer_by_layer_is_what_a_stream_answers(layer, dtype, kernel, rng):
+    """Bit for bit, as far as there is no padding behind the end."""
+    spec, tensors = windowed(rng, layer, after=0)
+    model = Model(spec, tensors, dtype=dtype, kernel=kernel)
+    whole = Layerwise(spec.main, tensors, model.dtype, model.kernel)
+    for n_steps in (0, 1, 3, 30):
+        x = uniform(rng, n_steps, 3, dtype=dtype)
+        assert bits(whole.run(x)[0]) == bits(model.stream().run(x)) == bits(model.run(x[None])[0])
+        assert whole.n_steps_out(n_steps) == model.run(x[None]).shape[1]
+
+
+@pytest.mark.parametrize("layer", [layer for layer in WINDOWS if layer.after], ids=str)
+def test_padding_behind_the_end(layer, rng):
+    """What the padding adds are the last answers; those before are a stream's."""
+    spec, tensors = windowed(rng, layer)
+    model = Model(spec, tensors)
+    x, lengths = uniform(rng, 2, 30, 3), [30, 13]
+    got = model.run(x, lengths)
+    for rows, length, y in zip(x, lengths, got, strict=True):
+        short = model.stream().run(rows[:length])
+        assert bits(y[: len(short)]) == bits(short)
+        options = {key: getattr(layer, key, 1) for key in ("size", "stride", "dilation", "before", "after")}
+        seen = directions_numpy.frames(rows[:length], **options)
+        if isinstance(layer, Conv1d):
+            given = seen.reshape(len(seen), -1) @ tensors["w.weight"].T.astype(np.float64) + tensors["w.bias"]
+        else:
+            given = seen.sum(1) / directions_numpy.frames(np.ones_like(rows[:length]), **options).sum(1)
+        expected = gru_numpy.gru(given, **of_layer(tensors, "gru"))
+        n = min(len(expected), length) if layer.stride == 1 else len(expected)
+        assert model.run(rows[None, :length]).shape[1] == n
+        np.testing.assert_allclose(y[:n, :5], expected[:n], rtol=0, atol=1e-6)
+        assert not y[n:].any()
+
+
+@pytest.mark.parametrize("layer", [MaxPool1d(name="w", size=2, after=2), AveragePool1d(name="w", size=2, after=3)])
+def test_windows_of_nothing_but_padding(layer):
+    with pytest.raises(SpecError, match="expected at most 1 rows of padding after"):
+        Model(spec_of(layer), {}).run(np.zeros((1, 4, 3)))
 
 
 def test_a_network_that_streams_is_stepped(rng):
