@@ -15,8 +15,8 @@ STUBS = sorted(ROOT.glob("streamgru/*/*.pyi"))
 MODULES = [".".join(stub.relative_to(ROOT).with_suffix("").parts) for stub in STUBS]
 # nothing in them to call
 INTERNAL = {
-    "streamgru.layers.gru", "streamgru.layers.packed", "streamgru.layers.pointwise", "streamgru.model.run",
-    "streamgru.stream.arrays", "streamgru.stream.running",
+    "streamgru.layers.gru", "streamgru.layers.packed", "streamgru.layers.pointwise", "streamgru.layers.window",
+    "streamgru.model.run", "streamgru.stream.arrays", "streamgru.stream.running",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ cdef class Channels:
     Parameters
     ----------
     model : streamgru.Model
-        In float32.
+        In float32, with an answer to every step.
     n_channels : int
     """
 
@@ -35,6 +35,8 @@ cdef class Channels:
             self.pointers[i] = sg_stream_of(stream)
         if sg_itemsize(self.pointers[0]) != sizeof(float):
             raise TypeError(f"model: expected one in float32, got {model!r}")
+        if (model.stride, model.delay) != (1, 0):
+            raise ValueError(f"model: expected one that answers at every step, got {model!r}")
         self.n_in, self.n_out = sg_n_in(self.pointers[0]), sg_n_out(self.pointers[0])
 
     def __dealloc__(self):

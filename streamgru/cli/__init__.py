@@ -18,6 +18,7 @@ from streamgru.errors import OptionError, StreamgruError
 COMMANDS = {
     "demo": "Watch the built-in model follow recorded sensor data.",
     "run": "Step a model with live data and write predictions.",
+    "generate": "Let a network write: its answer is its next input.",
     "inspect": "Show what a model is, or draw its gates.",
     "convert": "Write a model as a native file, also with small weights.",
     "verify": "Tell whether two models give the same answers.",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamgru.errors import ShapeError
+from streamgru.errors import InputError, ShapeError
 from streamgru.stream.model import Model
 
 TENTHS = 10
@@ -40,24 +40,33 @@ def between(a: Model, b: Model, sequences: Sequence[tuple[str, NDArray[Any]]]) -
     Raises
     ------
     ShapeError
-        If the models do not take and give as many numbers.
+        If the models do not take and give as many numbers, or not at the same steps.
+    InputError
+        If a sequence is too short for an answer.
     """
     if (a.n_in, a.n_out) != (b.n_in, b.n_out):
         raise ShapeError(
             f"expected two models of one shape, got A {a.n_in} -> {a.n_out} and B {b.n_in} -> {b.n_out} numbers"
         )
+    if (a.stride, a.delay) != (b.stride, b.delay):
+        raise ShapeError(
+            f"expected two models that answer at the same steps, got A at step {a.delay} and at every {a.stride}. from "
+            f"there on, B at step {b.delay} and at every {b.stride}."
+        )
     choices = choices_of(a)
     worst: Record = {"difference": -1.0}
     first_changed: Record | None = None
-    total, n_changed, n_steps = 0.0, 0, 0
+    total, n_changed, n_steps, n_answers = 0.0, 0, 0, 0
     tenths = np.zeros((3, TENTHS))  # steps, sum of their mean difference, worst
     for name, x in sequences:
-        y_a, y_b = a.stream().run(x), b.stream().run(x)
+        y_a, y_b = a.run(x[None])[0], b.run(x[None])[0]
+        if not len(y_a):
+            raise InputError(f"{name}: {len(x)} steps are too few for an answer")
         apart = np.abs(y_a.astype(np.float64) - y_b)
         step, output = np.unravel_index(apart.argmax(), apart.shape)
         if apart[step, output] > worst["difference"]:
             worst = {
-                "difference": float(apart[step, output]), "data": name, "step": int(step), "output": int(output),
+                "difference": float(apart[step, output]), "data": name, "step": _step(a, step), "output": int(output),
                 "a": float(y_a[step, output]), "b": float(y_b[step, output]),
             }  # fmt: skip
         for choice in choices:
@@ -67,26 +76,32 @@ def between(a: Model, b: Model, sequences: Sequence[tuple[str, NDArray[Any]]]) -
             if len(changed) and first_changed is None:
                 i = int(changed[0])
                 first_changed = {
-                    "data": name, "step": i, "output": choice.name,
+                    "data": name, "step": _step(a, i), "output": choice.name,
                     "a": choice.told(chosen_a[i]), "b": choice.told(chosen_b[i]),
                 }  # fmt: skip
-        where = np.arange(len(x)) * TENTHS // len(x)
+        where = np.arange(len(y_a)) * TENTHS // len(y_a)
         tenths[0] += np.bincount(where, minlength=TENTHS)
         tenths[1] += np.bincount(where, apart.mean(1), TENTHS)
         np.maximum.at(tenths[2], where, apart.max(1))
         total += float(apart.sum())
         n_steps += len(x)
+        n_answers += len(y_a)
     means = tenths[1] / np.maximum(tenths[0], 1)
     return {
         "data": [name for name, _ in sequences],
         "steps": n_steps,
         "worst": worst,
-        "mean": total / (n_steps * a.n_out),
+        "mean": total / (n_answers * a.n_out),
         "growth": [{"mean": float(mean), "worst": float(top)} for mean, top in zip(means, tenths[2], strict=True)],
-        "decisions": n_steps * len(choices),
+        "decisions": n_answers * len(choices),
         "changed": n_changed,
         "first_changed": first_changed,
     }
+
+
+def _step(model: Model, answer: int | np.intp) -> int:
+    """The step of an answer."""
+    return model.delay + model.stride * int(answer)
 
 
 def choices_of(model: Model) -> list[Choice]:

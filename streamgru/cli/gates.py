@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamgru.cli.data import Sequence
-from streamgru.errors import InputError
+from streamgru.errors import InputError, UnsupportedError
 from streamgru.stream.model import Model
 from streamgru.stream.trace import Gates
 
@@ -37,6 +37,11 @@ def traced(model: Model, sequence: Sequence, start: int, stop: int | None) -> Tr
     """Trace a sequence from its beginning, and keep the steps from *start* to *stop*."""
     if not 0 <= start < min(stop or len(sequence.x), len(sequence.x)):
         raise InputError(f"steps: {start}:{stop or ''} is no part of a sequence of {len(sequence.x)} steps")
+    if (model.stride, model.delay) != (1, 0):
+        raise UnsupportedError(
+            "the model does not answer at every step, so that its gates cannot be shown beside its input; "
+            "Stream.trace has them"
+        )
     x = sequence.x[:stop]
     trace = model.stream().trace(x)
     if not trace.gates:

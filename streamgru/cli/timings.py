@@ -204,9 +204,10 @@ def _pool(model: Model, x: NDArray[Any], n_streams: int, threads: int, seconds: 
     pool = model.pool(n_streams, threads=threads)
     handles = np.array([pool.open(i) for i in range(n_streams)], np.uint64)
     X, Y = np.tile(x, (n_streams, 1)), np.empty((n_streams, model.n_out), model.dtype)
-    pool.step(handles, X, out=Y)
+    due = None if (model.stride, model.delay) == (1, 0) else np.empty(n_streams, np.uint8)
+    pool.step(handles, X, out=Y, due=due)
     with one_core() if threads == 1 else contextlib.nullcontext():
-        rates = [_rate(lambda: pool.step(handles, X, out=Y), seconds / PARTS) for _ in range(PARTS)]
+        rates = [_rate(lambda: pool.step(handles, X, out=Y, due=due), seconds / PARTS) for _ in range(PARTS)]
     return {"n_streams": n_streams, "threads": threads, "steps_per_s": float(np.median(rates)) * n_streams}
 
 

@@ -17,7 +17,7 @@ from streamgru.errors import FormatError
 from streamgru.formats import safetensors_file
 from streamgru.formats.files import read_bytes, write_bytes
 from streamgru.formats.safetensors_file import Tensors
-from streamgru.model.layout import ALIGN, lay_out
+from streamgru.model.programs import lay_out_all
 from streamgru.model.spec import Spec, checked, from_json, to_json
 
 KEY = "streamgru"
@@ -39,7 +39,7 @@ def write(path: str | os.PathLike[str], spec: Spec, tensors: Mapping[str, NDArra
     SpecError
         If spec and tensors do not fit.
     """
-    lay_out(checked(spec).main, dict(tensors), ALIGN)
+    lay_out_all(checked(spec), tensors)
     plain = {name: np.asarray(array, array.dtype.newbyteorder("="), order="C") for name, array in tensors.items()}
     write_bytes(path, save(plain, {KEY: to_json(spec).decode()}))
 

@@ -9,6 +9,8 @@ Many streams go through an operation together, each with its own ``state`` and `
 timesteps of one stream, each with its own ``work``: what remembers nothing takes them as streams.
 """
 
+from libc.stdint cimport int64_t
+
 from streamgru.kernels.activations cimport sg_activation
 from streamgru.kernels.blas cimport sg_blas_table
 from streamgru.kernels.packed cimport sg_packed_table
@@ -26,15 +28,20 @@ cdef struct Op:
     Many many                # of packed layers
     Steps steps              # of packed layers that remember
     bint remembers
+    int64_t first            # its clock: it runs at the step of this number
+    int64_t stride           # and at every so many steps from there on
     const sg_blas_table* blas
     const sg_packed_table* packed
     const void* layer        # sg_gru or sg_dense of a packed layer
     Py_ssize_t n_in          # elements read at src
     Py_ssize_t n_out         # elements written at dst
     Py_ssize_t src           # work[src]: input (n_in,)
-    Py_ssize_t src_b         # work[src_b]: second input of add and mul (n_in,)
+    Py_ssize_t src_b         # work[src_b]: second input of add, mul and div (n_in,)
     Py_ssize_t dst           # work[dst]: output (n_out,); of a GRU, its new state
     Py_ssize_t old           # state[old]: what the layer remembers
+    Py_ssize_t new           # work[new]: what it will remember
+    Py_ssize_t width         # elements of a row of a window
+    Py_ssize_t dilation      # the rows that are taken of a window are so far apart
     Py_ssize_t gates         # work[gates]: r, z, n of a GRU, each at a multiple of gate_size
     Py_ssize_t gate_size     # n_hid, rounded up to whole panels
     Py_ssize_t scratch       # work[scratch]: room for products and quantised vectors

@@ -16,3 +16,4 @@ cdef void normalize_sum(const Op* op, const real* state, real* work) noexcept no
 cdef void copy(const Op* op, const real* state, real* work) noexcept nogil
 cdef void add(const Op* op, const real* state, real* work) noexcept nogil
 cdef void mul(const Op* op, const real* state, real* work) noexcept nogil
+cdef void div(const Op* op, const real* state, real* work) noexcept nogil

@@ -146,3 +146,13 @@ cdef void mul(const Op* op, const real* state, real* work) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(op.n_out):
         y[i] = a[i] * b[i]
+
+
+cdef void div(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = a / b, elementwise."""
+    cdef const real* a = work + op.src
+    cdef const real* b = work + op.src_b
+    cdef real* y = work + op.dst
+    cdef Py_ssize_t i
+    for i in range(op.n_out):
+        y[i] = a[i] / b[i]

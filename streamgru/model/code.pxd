@@ -13,7 +13,7 @@ cdef class Code:
     cdef readonly bint use_packed
     cdef readonly dict stored        # tensor name -> what holds its numbers: ndarray, or tuple of Matrix
     cdef readonly list read          # the matrices that every step reads, as the kernels do: ndarrays
-    cdef readonly dict initial       # GRU layer -> h0, where it has one
+    cdef readonly dict initial       # state entry -> what it starts from, where that is not zero
     cdef list kept                   # owns what the operations point to
     cdef dict defaults               # (size, value) -> the array that stands in for tensors that are not there
     cdef object tables               # owns the tables below

@@ -44,8 +44,9 @@ cdef class Code:
         cdef Op* op = &self.ops[self.n_ops]
         self.n_ops += 1
         op.blas, op.packed = self.blas, self.packed
-        op.n_in, op.n_out = placed.inputs[0].size, placed.output.size
-        op.src, op.src_b, op.dst = placed.inputs[0].offset, placed.inputs[-1].offset, placed.output.offset
+        op.n_in, op.n_out = placed.reads.size, placed.output.size
+        op.src, op.src_b, op.dst = placed.reads.offset, placed.inputs[-1].offset, placed.output.offset
+        op.first, op.stride = placed.clock.first, placed.clock.stride
         if placed.scratch is not None:
             op.scratch = placed.scratch.offset
         return op

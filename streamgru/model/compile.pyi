@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamgru.model.code import Code
-from streamgru.model.layout import Layout
+from streamgru.model.placed import Layout
 from streamgru.model.spec import BatchNorm
 
 FUNCTIONS: dict[str, tuple[int, float, float]]

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t
 
 from streamgru.kernels cimport activations as act
 from streamgru.kernels.packed cimport sg_activation, sg_dense, sg_gru, sg_matrix
-from streamgru.layers cimport gru, packed, pointwise
+from streamgru.layers cimport gru, packed, pointwise, window
 from streamgru.layers.op cimport OneF32, OneF64, Op
 from streamgru.model.code cimport Code
 
@@ -38,8 +38,13 @@ def compiled(layout, dtype, bint use_packed):
     SpecError
         If a tensor does not fit *dtype*.
     """
-    code = Code(sum(max(1, len(placed.inputs)) for placed in layout.layers), dtype, use_packed)
+    most = sum(max(1, len(placed.inputs)) + 2 * (len(placed.delays) + 1) for placed in layout.layers)
+    code = Code(most, dtype, use_packed)
     for placed in layout.layers:
+        for kept in placed.delays:
+            _window(code, placed, kept)
+        if placed.window is not None:
+            _window(code, placed, placed.window)
         FILL[type(placed.layer)](code, placed)
     return code
 
@@ -59,12 +64,47 @@ def fold_batchnorm(layer, dict tensors):
     return {"weight": weight, "bias": tensors.get("bias", np.zeros_like(mean)) - mean * weight}
 
 
+def _window(Code code, placed, kept):
+    """Keep rows of a value, and get what the layer takes of them."""
+    cdef Op* op = code.add(placed)
+    op.one = pick(code, window.window[float], window.window[double])
+    op.remembers = True
+    op.first, op.stride = kept.source.clock.first, kept.source.clock.stride
+    op.src, op.n_in, op.dst, op.n_out = kept.source.offset, kept.source.size, kept.buffer.offset, kept.buffer.size
+    op.old, op.new, op.width = kept.state.offset, kept.state.new, kept.state.width
+    if kept.taken.offset == kept.buffer.offset:
+        return
+    op = code.add(placed)
+    op.first, op.stride = kept.taken.clock.first, kept.taken.clock.stride
+    op.src, op.dst, op.n_out = kept.buffer.offset, kept.taken.offset, kept.taken.size
+    op.old, op.width, op.dilation = kept.state.offset, kept.state.width, kept.dilation
+    if kept.late:
+        op.one = pick(code, window.recall[float], window.recall[double])
+    else:
+        op.one = pick(code, window.spread[float], window.spread[double])
+
+
+def _average(Code code, placed):
+    cdef Op* op = code.add(placed)
+    op.width = placed.inputs[0].size if placed.window is None else placed.window.state.width
+    op.one = pick(code, window.average[float], window.average[double])
+
+
+def _largest(Code code, placed):
+    cdef Op* op = code.add(placed)
+    op.width = op.n_out
+    op.one = pick(code, window.largest[float], window.largest[double])
+    if placed.window is not None:
+        code.initial[placed.layer.name] = np.full(placed.window.state.size, np.finfo(code.dtype).min, code.dtype)
+
+
 def _gru(Code code, placed):
     cdef Op* op = code.add(placed)
     cdef Py_ssize_t n_hid = op.n_out
     layer, tensors = placed.layer, placed.tensors
     op.remembers = True
-    op.old, op.gates, op.projected = placed.state.offset, placed.gates.offset, placed.projected.offset
+    op.old, op.new = placed.state.offset, placed.state.new
+    op.gates, op.projected = placed.gates.offset, placed.projected.offset
     op.gate_size = placed.gates.size // 3
     op.gate, op.function, op.clip = _function(layer.gate), _function(layer.candidate), layer.clip or 0.0
     if "h0" in tensors:
@@ -211,6 +251,10 @@ def _mul(Code code, placed):
     code.add(placed).one = pick(code, pointwise.mul[float], pointwise.mul[double])
 
 
+def _div(Code code, placed):
+    code.add(placed).one = pick(code, pointwise.div[float], pointwise.div[double])
+
+
 def _slice(Code code, placed):
     cdef Op* op = code.add(placed)
     op.src += placed.layer.start
@@ -230,9 +274,10 @@ def _concat(Code code, placed):
 
 
 FILL = {
-    s.Gru: _gru, s.Dense: _dense, s.Embedding: _embedding, s.Scale: _scale, s.BatchNorm: _scale,
+    s.Gru: _gru, s.Dense: _dense, s.Conv1d: _dense, s.AveragePool1d: _average, s.MaxPool1d: _largest,
+    s.Embedding: _embedding, s.Scale: _scale, s.BatchNorm: _scale,
     s.LayerNorm: _layernorm, s.Activation: _activation, s.Softmax: _softmax, s.Normalize: _normalize,
-    s.Concat: _concat, s.Slice: _slice, s.Add: _add, s.Mul: _mul,
+    s.Concat: _concat, s.Slice: _slice, s.Add: _add, s.Mul: _mul, s.Div: _div,
 }
 
 

@@ -5,74 +5,18 @@ The result is plain data. ``plan`` turns it into operations; nothing here comput
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 import numpy as np
 
-from streamgru.errors import SpecError, UnsupportedError
+from streamgru.errors import SpecError
 from streamgru.model import spec as s
+from streamgru.model import windows
+from streamgru.model.clocks import LATEST, common
 from streamgru.model.functions import AnyFunction, parameters
-from streamgru.model.small import Q8, SCALE, Quantised, TensorInfo, find_quantised
+from streamgru.model.placed import ALIGN, Layout, Placed, Token, Value, Window, aligned
+from streamgru.model.small import Q8, SCALE, Quantised, find_quantised
 
-ALIGN = 16  # elements; 64 bytes of float32, so that no value shares a cache line with another
 MAX_ELEMENTS = 1 << 24
-NOT_BUILT = (s.Conv1d, s.AveragePool1d, s.MaxPool1d, s.Div)
 RESERVED = ("id", "t", "seq", "label", "error")  # what else a prediction may tell, beside its outputs
-
-
-@dataclass(frozen=True)
-class Value:
-    """An array of *size* elements at a fixed place of the scratch."""
-
-    offset: int
-    size: int
-
-
-@dataclass(frozen=True)
-class StateEntry:
-    """What one layer remembers: *size* elements at *offset* of the state, after a step at *new* of the scratch."""
-
-    name: str
-    offset: int
-    size: int
-    new: int
-
-
-@dataclass(frozen=True)
-class Placed:
-    """One layer with its values placed and its tensors found."""
-
-    layer: s.AnyLayer
-    inputs: tuple[Value, ...]
-    output: Value
-    tensors: Mapping[str, np.ndarray | Quantised | TensorInfo]
-    state: StateEntry | None = None
-    gates: Value | None = None  # r, z and n of a GRU, each rounded up to whole panels
-    scratch: Value | None = None  # for products and quantised vectors
-    projected: Value | None = None  # what a GRU has added up before it comes to the state
-
-
-@dataclass(frozen=True)
-class Token:
-    """Element *index* of x is a token below *vocab*."""
-
-    index: int
-    vocab: int
-    name: str
-
-
-@dataclass
-class Layout:
-    """Everything that a plan needs to know about a program."""
-
-    x: Value
-    y: Value = Value(0, 0)
-    tokens: list[Token] = field(default_factory=list)
-    layers: list[Placed] = field(default_factory=list)
-    state: list[StateEntry] = field(default_factory=list)
-    n_state: int = 0  # elements of the state block
-    n_work: int = 0  # elements of the scratch
 
 
 def lay_out(program: s.Program, tensors: dict[str, np.ndarray], header: int) -> Layout:
@@ -87,8 +31,9 @@ def lay_out(program: s.Program, tensors: dict[str, np.ndarray], header: int) -> 
     if not program.inputs or not program.layers:
         raise SpecError("a program needs at least one input and one layer")
     n_in = sum(_input_size(item) for item in program.inputs)
-    layout = Layout(x=Value(0, n_in), n_state=header, n_work=_aligned(n_in))
+    layout = Layout(x=Value(0, n_in), n_state=header, n_work=aligned(n_in))
     values: dict[str, Value] = {}
+    delayed: dict[tuple[str, int], Value] = {}
     vocab: dict[str, int] = {}
     offset = 0
     for item in program.inputs:
@@ -110,9 +55,8 @@ def lay_out(program: s.Program, tensors: dict[str, np.ndarray], header: int) -> 
             raise SpecError(f"layer {layer.name!r}: an embedding takes one token input, got {', '.join(names)}")
         if tokens and not isinstance(layer, s.Embedding):
             raise SpecError(f"layer {layer.name!r}: a {_kind(layer)} layer takes floats, but {tokens[0]!r} is a token")
-        if isinstance(layer, NOT_BUILT) or (isinstance(layer, s.Gru) and layer.direction == "reverse"):
-            raise UnsupportedError(f"layer {layer.name!r}: this version has no {_kind(layer)} layer of this kind")
-        placed = _place(layer, inputs, tensors, layout, vocab.get(names[0], 0))
+        inputs, delays = _together(layer, inputs, layout, delayed)
+        placed = _place(layer, inputs, delays, tensors, layout, vocab.get(names[0], 0))
         for key, tensor in placed.tensors.items():
             name = f"{layer.name}.{key}"
             used.update((name + Q8, name + SCALE) if isinstance(tensor, Quantised) else (name,))
@@ -142,6 +86,8 @@ def tensor_shapes(layer: s.AnyLayer, n_in: int, vocab: int = 0) -> dict[str, tup
             return shapes | ({"h0": ((n_hid,), True)} if layer.initial == "learned" else {})
         case s.Dense(n_out=n_out):
             return {"weight": ((n_out, n_in), True), "bias": ((n_out,), False)}
+        case s.Conv1d(n_out=n_out, size=size):
+            return {"weight": ((n_out, size * n_in), True), "bias": ((n_out,), False)}
         case s.Embedding(n_out=n_out):
             return {"weight": ((vocab, n_out), True)}
         case s.Scale() | s.LayerNorm():
@@ -154,7 +100,7 @@ def tensor_shapes(layer: s.AnyLayer, n_in: int, vocab: int = 0) -> dict[str, tup
 def output_size(layer: s.AnyLayer, sizes: tuple[int, ...]) -> int:
     """The size of a layer's output, given those of its inputs."""
     match layer:
-        case s.Gru(n_hid=n_out) | s.Dense(n_out=n_out) | s.Embedding(n_out=n_out):
+        case s.Gru(n_hid=n_out) | s.Dense(n_out=n_out) | s.Conv1d(n_out=n_out) | s.Embedding(n_out=n_out):
             return n_out
         case s.Concat():
             return sum(sizes)
@@ -162,15 +108,33 @@ def output_size(layer: s.AnyLayer, sizes: tuple[int, ...]) -> int:
             if not start < stop <= sizes[0]:
                 raise SpecError(f"layer {layer.name!r}: {start}:{stop} is no slice of {sizes[0]} elements")
             return stop - start
-        case s.Add() | s.Mul() if sizes[0] != sizes[-1]:
+        case s.Add() | s.Mul() | s.Div() if sizes[0] != sizes[-1]:
             raise SpecError(f"layer {layer.name!r}: expected two inputs of one size, got {sizes[0]} and {sizes[-1]}")
     return sizes[0]
 
 
+def _together(
+    layer: s.AnyLayer, inputs: tuple[Value, ...], layout: Layout, delayed: dict[tuple[str, int], Value]
+) -> tuple[tuple[Value, ...], tuple[Window, ...]]:
+    """The inputs of a layer, those that come early delayed, and what is kept for that beside *delayed*."""
+    clock = common(layer.name, tuple(value.clock for value in inputs))
+    ready, delays = [], []
+    for name, value in zip(layer.inputs, inputs, strict=False):
+        if value.clock == clock:
+            ready.append(value)
+            continue
+        if (name, clock.first) not in delayed:
+            delays.append(windows.delay(layout, name, value, clock.first))
+            delayed[name, clock.first] = delays[-1].taken
+        ready.append(delayed[name, clock.first])
+    return tuple(ready) or inputs, tuple(delays)
+
+
 def _place(
-    layer: s.AnyLayer, inputs: tuple[Value, ...], tensors: dict[str, np.ndarray], layout: Layout, vocab: int
-) -> Placed:
-    wanted = 2 if isinstance(layer, (s.Add, s.Mul)) else 1
+    layer: s.AnyLayer, inputs: tuple[Value, ...], delays: tuple[Window, ...], tensors: dict[str, np.ndarray],
+    layout: Layout, vocab: int,
+) -> Placed:  # fmt: skip
+    wanted = 2 if isinstance(layer, (s.Add, s.Mul, s.Div)) else 1
     if len(inputs) != wanted and not isinstance(layer, s.Concat):
         raise SpecError(f"layer {layer.name!r}: a {_kind(layer)} layer takes {wanted} input(s), got {len(inputs)}")
     for key in ("gate", "candidate", "function"):
@@ -185,19 +149,25 @@ def _place(
             found[key] = _checked(name, tensors[name], shape)
         elif required:
             raise SpecError(f"tensor {name!r}: expected shape {shape}, but the file has none of that name")
-    output = _reserve(layout, output_size(layer, tuple(value.size for value in inputs)))
-    n_in = inputs[0].size
-    if isinstance(layer, s.Dense):
-        return Placed(layer, inputs, output, found, scratch=_reserve(layout, _quantised_size(n_in)))
+    clock = windows.clock_of(layer, inputs)
+    if max(clock.first, clock.stride) >= LATEST:
+        raise SpecError(
+            f"layer {layer.name!r}: its first answer would come at step {clock.first}, and then one at every "
+            f"{clock.stride}. step; expected both to be below 2**31"
+        )
+    kept = windows.window(layout, layer, inputs[0], clock)
+    output = layout.reserve(output_size(layer, tuple(value.size for value in inputs)), clock)
+    n_in = inputs[0].size if kept is None else kept.taken.size
+    if isinstance(layer, (s.Dense, s.Conv1d)):
+        scratch = layout.reserve(_quantised_size(n_in))
+        return Placed(layer, inputs, output, found, scratch=scratch, delays=delays, window=kept)
     if not isinstance(layer, s.Gru):
-        return Placed(layer, inputs, output, found)
-    whole = _aligned(layer.n_hid)
-    entry = StateEntry(layer.name, layout.n_state, layer.n_hid, output.offset)
-    layout.state.append(entry)
-    layout.n_state += whole
-    gates, projected = _reserve(layout, 3 * whole), _reserve(layout, 3 * whole)
+        return Placed(layer, inputs, output, found, delays=delays, window=kept)
+    whole = aligned(layer.n_hid)
+    entry = layout.remember(layer.name, layer.n_hid, output.offset, clock)
+    gates, projected = layout.reserve(3 * whole), layout.reserve(3 * whole)
     # BLAS wants 6 vectors for its two products, the packed kernels r * h and two quantised vectors
-    scratch = _reserve(layout, max(6 * layer.n_hid, whole + _quantised_size(n_in) + _quantised_size(whole)))
+    scratch = layout.reserve(max(6 * layer.n_hid, whole + _quantised_size(n_in) + _quantised_size(whole)))
     return Placed(layer, inputs, output, found, entry, gates, scratch, projected)
 
 
@@ -210,7 +180,7 @@ def _check_function(layer: s.AnyLayer, function: AnyFunction) -> None:
 
 def _quantised_size(n_cols: int) -> int:
     """Elements of a quantised vector: its scale, then two bytes of each number (sg_quantised_floats of packed.h)."""
-    return ALIGN + _aligned(-(-n_cols // 2))
+    return ALIGN + aligned(-(-n_cols // 2))
 
 
 def _checked(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -244,7 +214,20 @@ def _input_size(item: s.Input) -> int:
         raise SpecError(f"input {item.name!r}: only a token input has a vocab")
     if item.features is not None and len(item.features) != item.size:
         raise SpecError(f"input {item.name!r}: expected {item.size} features, got {len(item.features)}")
+    if (item.labels, item.unknown, item.end) != (None, None, None):
+        _check_labels(item)
     return item.size
+
+
+def _check_labels(item: s.Input) -> None:
+    vocab = item.vocab or 0
+    if item.kind != "token":
+        raise SpecError(f"input {item.name!r}: only a token input has labels; the names of floats are its features")
+    if item.labels is not None and (len(item.labels) != vocab or len(set(item.labels)) != vocab):
+        raise SpecError(f"input {item.name!r}: expected {vocab} different labels, got {len(set(item.labels))}")
+    for key, token in (("unknown", item.unknown), ("end", item.end)):
+        if token is not None and token >= vocab:
+            raise SpecError(f"input {item.name!r}: {key}: expected a token, an integer in [0, {vocab}), got {token}")
 
 
 def _find(name: str, values: dict[str, Value], layer: s.AnyLayer) -> Value:
@@ -256,16 +239,6 @@ def _find(name: str, values: dict[str, Value], layer: s.AnyLayer) -> Value:
 def _fresh(name: str, taken: dict[str, Value]) -> None:
     if name in taken:
         raise SpecError(f"the name {name!r} is taken twice")
-
-
-def _reserve(layout: Layout, size: int) -> Value:
-    value = Value(layout.n_work, size)
-    layout.n_work += _aligned(size)
-    return value
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGN) * ALIGN
 
 
 def _kind(layer: s.AnyLayer) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamgru.model.layout import Layout
+from streamgru.model.placed import Layout
 from streamgru.model.spec import Program
 
 class Plan:

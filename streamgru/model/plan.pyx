@@ -18,9 +18,9 @@ import numpy as np
 
 from streamgru.model import spec as s
 from streamgru.model.compile import compiled
-from streamgru.model.layout import ALIGN as _ALIGN
 from streamgru.model.layout import lay_out
 from streamgru.model.matrices import joined
+from streamgru.model.placed import ALIGN as _ALIGN
 from streamgru.model.small import info
 
 cnp.import_array()
@@ -63,6 +63,7 @@ cdef class Plan:
         p.packed, p.ops, p.n_ops = self.code.packed, self.code.ops, self.code.n_ops
         p.n_in, p.n_out, p.y_at = layout.x.size, layout.y.size, layout.y.offset
         p.y_is_memory = any((entry.new, entry.size) == (layout.y.offset, layout.y.size) for entry in layout.state)
+        p.timed, p.first, p.stride = layout.timed, layout.y.clock.first, layout.y.clock.stride
         p.itemsize = self.dtype.itemsize
         p.state_bytes, p.work_bytes = layout.n_state * p.itemsize, layout.n_work * p.itemsize
         p.tokens = <Token*>PyMem_Calloc(len(layout.tokens) + 1, sizeof(Token))
@@ -77,6 +78,8 @@ cdef class Plan:
             p.memories[p.n_memories].old = entry.offset
             p.memories[p.n_memories].new = entry.new
             p.memories[p.n_memories].size = entry.size
+            p.memories[p.n_memories].first = entry.clock.first
+            p.memories[p.n_memories].stride = entry.clock.stride
             p.n_memories += 1
         self.initial = Block(p.state_bytes)
         p.initial = self.initial.data

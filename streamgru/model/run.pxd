@@ -25,6 +25,8 @@ cdef struct Memory:          # what one layer remembers
     Py_ssize_t old           # state[old]: before the step (size,)
     Py_ssize_t new           # work[new]: after it (size,)
     Py_ssize_t size
+    int64_t first            # its clock, as of an Op
+    int64_t stride
 
 
 cdef struct Program:
@@ -39,6 +41,9 @@ cdef struct Program:
     Py_ssize_t n_out         # elements of y
     Py_ssize_t y_at          # work[y_at]: the output (n_out,)
     bint y_is_memory         # the output is what a layer will remember
+    bint timed               # some operations do not run at every step, so that clocks must be asked
+    int64_t first            # the clock of the output, as of an Op
+    int64_t stride
     Py_ssize_t itemsize      # 4: float, 8: double
     Py_ssize_t state_bytes
     Py_ssize_t work_bytes
@@ -51,16 +56,18 @@ cdef struct Program:
 cdef Py_ssize_t load(const Program* p, const void* x, void* work) noexcept nogil
 # The index of the first bad element of x (n_in,), or -1.
 cdef Py_ssize_t check(const Program* p, const void* x) noexcept nogil
-# Run all operations on what is loaded and commit the new state; -1, with the state untouched, if it or
-# the output is not finite.
+# Run all operations that are due on what is loaded and commit the new state; -1, with the state untouched, if it or
+# the output is not finite; 1 if no output was due.
 cdef int step(const Program* p, void* state, void* work) noexcept nogil
 # The same for n streams, no two of which are one; how many failed, and for each whether it did.
 cdef Py_ssize_t many(const Program* p, Py_ssize_t n, void** states, void** works, uint8_t* failed) noexcept nogil
-# n timesteps of one stream, from x (n, n_in) to y (n, n_out), with n works; the first that failed, with the
-# state untouched, or -1.
+# n timesteps of one stream, from x (n, n_in) to y, a row for each output that is due, with n works; the first
+# that failed, or -1. The state is then anything between that before the first and that of the last good one.
 cdef Py_ssize_t steps(
     const Program* p, Py_ssize_t n, const char* x, void* state, void** works, char* y,
 ) noexcept nogil
+# How many outputs the next n steps have.
+cdef int64_t n_due(const Program* p, const void* state, int64_t n) noexcept nogil
 # Where a step left y (n_out,).
 cdef const void* output(const Program* p, const void* work) noexcept nogil
 # Set a state block to the state that a stream starts from.

@@ -97,6 +97,11 @@ def find_quantised(name: str, tensors: Mapping[str, NDArray[Any]], shape: tuple[
     return Quantised(q8, scale)
 
 
+def owner(name: str) -> str:
+    """The layer that a tensor of a file belongs to: what stands before its last dot, but for int8's endings."""
+    return name.removesuffix(Q8).removesuffix(SCALE).rpartition(".")[0]
+
+
 def info(tensor: NDArray[Any] | Quantised | TensorInfo) -> TensorInfo:
     """What is told of a tensor, whatever it is."""
     if isinstance(tensor, TensorInfo):

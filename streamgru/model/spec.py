@@ -19,6 +19,7 @@ FORMAT = 1
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}\Z")]
 Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
 Rows = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
+Token = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -30,6 +31,9 @@ class Input(_Data, frozen=True, kw_only=True):
 
     A ``float`` input is *size* numbers, a ``token`` input one integer below *vocab*. *features*
     names the numbers, *per* tells whether it is given at each step or once per stream.
+
+    *labels* names the tokens, so that text can be given and is given back: *split* into single ``characters`` or, at
+    spaces, into ``words``. *unknown* is the token of what has no label, *end* the one that follows the last of a text.
     """
 
     name: Name
@@ -39,6 +43,10 @@ class Input(_Data, frozen=True, kw_only=True):
     per: Literal["step", "stream"] = "step"
     features: tuple[str, ...] | None = None
     unit: str | None = None
+    labels: tuple[str, ...] | None = None
+    split: Literal["characters", "words"] = "characters"
+    unknown: Token | None = None
+    end: Token | None = None
 
 
 class Output(_Data, frozen=True, kw_only=True):
@@ -98,7 +106,8 @@ class Conv1d(Layer, frozen=True, tag="conv1d", kw_only=True):
     """Convolution over time, ``function(sum_j W_j x[t * stride - before + j * dilation] + b)``, j from 0 to size - 1.
 
     *before* and *after* count the zeros that a sequence is padded with at its start and its end. What has
-    fewer zeros before than ``(size - 1) * dilation`` looks ahead, and answers that many steps late.
+    fewer zeros before than ``(size - 1) * dilation`` looks ahead, and answers that many steps late; more it
+    cannot have.
 
     Tensors: ``weight`` (n_out, size*n_in), the columns of the oldest step first, optional ``bias`` (n_out,).
     """
@@ -215,7 +224,7 @@ class Feedback(_Data, frozen=True, kw_only=True):
     output: Name | None = None
     choose: Literal["argmax", "sample", "value"] = "argmax"
     start: int | tuple[float, ...] | None = None
-    stop: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    stop: Token | None = None
     limit: Size = 1000
 
 
@@ -240,11 +249,11 @@ class Handoff(_Data, frozen=True, kw_only=True):
 class Spec(_Data, frozen=True, kw_only=True, omit_defaults=False):
     """A whole network. *title* and *origin* are for people; *format* is the version of this schema."""
 
-    programs: dict[str, Program]
+    programs: Annotated[dict[str, Program], msgspec.Meta(max_length=16)]
     format: int = FORMAT
     title: str = ""
     origin: str = ""
-    handoffs: tuple[Handoff, ...] = ()
+    handoffs: Annotated[tuple[Handoff, ...], msgspec.Meta(max_length=256)] = ()
 
     @property
     def main(self) -> Program:
@@ -253,20 +262,19 @@ class Spec(_Data, frozen=True, kw_only=True, omit_defaults=False):
         Raises
         ------
         UnsupportedError
-            If the spec asks for something that is described here but not built yet.
+            If there are others as well.
         """
-        if set(self.programs) != {"main"} or self.handoffs:
-            raise UnsupportedError(
-                f"the spec has the programs {', '.join(sorted(self.programs)) or 'none'}; "
-                "this version runs specs with exactly one, called main, and no handoffs"
-            )
-        program = self.programs["main"]
-        for item in program.inputs:
-            if item.per == "stream":
-                raise UnsupportedError(
-                    f"input {item.name!r} is given once per stream; this version takes inputs at each step"
-                )
-        return program
+        if set(self.programs) != {"main"}:
+            raise UnsupportedError(several(self))
+        return self.programs["main"]
+
+
+def several(spec: Spec) -> str:
+    """What to do with a network that is not one program called main, for an error."""
+    return (
+        f"expected a network with one program, called main, got {', '.join(sorted(spec.programs)) or 'none'}; "
+        "take one of them, model.programs[name], or run all together with model.generate(X)"
+    )
 
 
 def sequential(*layers: AnyLayer, inputs: tuple[Input, ...], outputs: tuple[Output, ...] = (), title: str = "") -> Spec:
@@ -290,6 +298,11 @@ def from_toml(text: str | bytes) -> Spec:
     return _read(msgspec.toml.decode, text)
 
 
+_FOR_PEOPLE: dict[str, Any] = {  # what an input has beside what is computed with
+    "features": None, "unit": None, "labels": None, "split": "characters", "unknown": None, "end": None,
+}  # fmt: skip
+
+
 def identity(spec: Spec) -> bytes:
     """What a spec computes, as bytes for a fingerprint: without titles, names of features and outputs, and units.
 
@@ -298,7 +311,7 @@ def identity(spec: Spec) -> bytes:
     programs = {
         name: msgspec.structs.replace(
             program,
-            inputs=tuple(msgspec.structs.replace(item, features=None, unit=None) for item in program.inputs),
+            inputs=tuple(msgspec.structs.replace(item, **_FOR_PEOPLE) for item in program.inputs),
             outputs=(),
         )
         for name, program in spec.programs.items()

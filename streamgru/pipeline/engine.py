@@ -188,17 +188,16 @@ class Engine:
         chosen = np.zeros(len(segment), bool)
         ends = False
         if valid.size:
-            status = np.zeros(valid.size, np.uint8)
-            y[valid - first] = self._pool.step(
-                steps, x[valid], status=status, t=clock(rows.t, valid, np.nan), seq=clock(rows.seq, valid, -1)
-            )
+            status, due = np.zeros(valid.size, np.uint8), np.zeros(valid.size, np.uint8)
+            times, seqs = clock(rows.t, valid, np.nan), clock(rows.seq, valid, -1)
+            y[valid - first] = self._pool.step(steps, x[valid], status=status, t=times, seq=seqs, due=due)
             for i in valid[status != 0].tolist():
                 left = "its stream is at its start" if restarts and i == first else "the state is as it was before"
                 refused[i] = RecordError(f"the new state or the output would not be finite; {left}")
-            ends = flag(rows.end, last) and last not in refused
+            ends = flag(rows.end, last) and last == valid[-1] and bool(due[-1])
             if self._ttl_s is not None:
                 self._used |= dict.fromkeys(steps.tolist(), time.monotonic())
-            self._choose(origin, rows, segment, valid[status == 0], steps[status == 0], y, chosen, ends)
+            self._choose(origin, rows, segment, valid[due != 0], steps[due != 0], y, chosen, ends)
         errors = [k for k, i in enumerate(segment) if i in refused] if refused else []
         if errors and self._on_error == "fail":
             chosen[errors[0] :] = False

@@ -21,6 +21,8 @@ cdef cnp.ndarray output_vector(Plan plan, object out)
 cdef cnp.ndarray column(str name, object values, object dtype, Py_ssize_t n_rows)
 # Raises ShapeError unless *marks* is None or a writable array of uint8 (n_rows,).
 cdef int check_marks(str name, object marks, Py_ssize_t n_rows) except -1
+# The same of *due*, which must not be None if not every row has an answer: *timed*.
+cdef int check_due(object due, Py_ssize_t n_rows, bint timed) except -1
 # *rows*, copied if writing to *y* would change them.
 cdef cnp.ndarray apart(cnp.ndarray rows, cnp.ndarray y)
 # The error that tells why element *index* of *row* was refused; -1: it is another number by now.

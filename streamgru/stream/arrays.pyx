@@ -161,3 +161,12 @@ cdef int check_marks(str name, object marks, Py_ssize_t n_rows) except -1:
     ):
         raise ShapeError(f"{name}: expected a writable, contiguous uint8 array ({n_rows},)")
     return 0
+
+
+cdef int check_due(object due, Py_ssize_t n_rows, bint timed) except -1:
+    if due is None and timed:
+        raise ShapeError(
+            f"due: expected a uint8 array ({n_rows},) to be told which rows have an answer, since this network does "
+            "not answer at every step; got none"
+        )
+    return check_marks("due", due, n_rows)

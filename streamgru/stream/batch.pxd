@@ -1,5 +1,6 @@
 """One tick: a batch of rows through the streams of a pool."""
 
+cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from streamgru.model.lanes cimport Lanes
@@ -20,6 +21,7 @@ cdef struct Rows:
     char** states            # (n_rows,) the state of each row's stream; NULL: unknown
     Py_ssize_t* slots        # (n_rows,) -1: unknown
     uint8_t* marks           # (n_rows,) of Mark
+    uint8_t* due             # (n_rows,) whether an answer was; NULL: always
     const double* t          # (n_rows,) or NULL
     const int64_t* seq       # (n_rows,) or NULL
     char* before             # (n_rows, state_bytes): states to go back to; NULL: no need
@@ -32,6 +34,13 @@ cdef extern from "workers.h":
     sg_workers* sg_workers_new(int n_threads) nogil
     void sg_workers_run(sg_workers* workers, void (*job)(void*, int, int) noexcept nogil, void* arg) nogil
     void sg_workers_free(sg_workers* workers) nogil
+
+
+# A batch whose numbers lie in these arrays; *due*, *t*, *seq* and *before* may be None.
+cdef Rows rows_of(
+    const Program* program, cnp.ndarray x, cnp.ndarray y, cnp.ndarray places, cnp.ndarray marks, cnp.ndarray due,
+    cnp.ndarray t, cnp.ndarray seq, cnp.ndarray before,
+)
 
 
 cdef class Crew:

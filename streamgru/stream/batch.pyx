@@ -6,13 +6,16 @@ first row of every stream, the second of those that have one, and so on. Within 
 twice; it goes through the network many lanes at a time, on as many threads as there are.
 """
 
+cimport numpy as cnp
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from streamgru.model cimport run
 from streamgru.model.lanes cimport lanes_for
 from streamgru.model.plan cimport Plan
 from streamgru.model.run cimport StateHeader
+
+cnp.import_array()
 
 cdef enum:
     LANES = 96               # of one thread
@@ -69,6 +72,27 @@ cdef class Crew:
         if failed >= 0:  # not before every round is done: an earlier row of another stream may be in a later one
             _undo(rows, starts[n_rounds])
         return failed
+
+
+cdef Rows rows_of(
+    const Program* program, cnp.ndarray x, cnp.ndarray y, cnp.ndarray places, cnp.ndarray marks, cnp.ndarray due,
+    cnp.ndarray t, cnp.ndarray seq, cnp.ndarray before,
+):
+    cdef Rows rows
+    rows.program, rows.n_rows = program, cnp.PyArray_DIM(x, 0)
+    rows.x, rows.y = <const char*>cnp.PyArray_DATA(x), <char*>cnp.PyArray_DATA(y)
+    rows.states = <char**>cnp.PyArray_GETPTR2(places, 0, 0)
+    rows.slots = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 1, 0)
+    rows.order = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 2, 0)
+    rows.marks = <uint8_t*>cnp.PyArray_DATA(marks)
+    rows.due = <uint8_t*>_data(due)
+    rows.t, rows.seq = <const double*>_data(t), <const int64_t*>_data(seq)
+    rows.before = <char*>_data(before)
+    return rows
+
+
+cdef inline void* _data(cnp.ndarray array) noexcept:
+    return NULL if array is None else cnp.PyArray_DATA(array)
 
 
 cdef Py_ssize_t _rounds(Rows* rows, uint32_t* seen, Py_ssize_t* starts) noexcept nogil:
@@ -133,6 +157,8 @@ cdef void _step_lanes(
         else:
             states[n_good] = rows.states[row]
             n_good += 1
+            if rows.due != NULL:
+                rows.due[row] = run.n_due(p, rows.states[row], 1)
     run.many(p, n_good, <void**>states, works, failed)
     n_good = 0
     for i in range(n):
@@ -141,8 +167,13 @@ cdef void _step_lanes(
             continue
         if failed[n_good]:
             rows.marks[row] = DIVERGED
+            if rows.due != NULL:
+                rows.due[row] = False
         else:
-            memcpy(rows.y + row * y_bytes, run.output(p, works[n_good]), y_bytes)
+            if rows.due == NULL or rows.due[row]:
+                memcpy(rows.y + row * y_bytes, run.output(p, works[n_good]), y_bytes)
+            else:
+                memset(rows.y + row * y_bytes, 0, y_bytes)
             header = <StateHeader*>states[n_good]
             if rows.t != NULL:
                 header.t = rows.t[row]

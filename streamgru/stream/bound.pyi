@@ -19,8 +19,8 @@ class Bound:
     def x(self) -> NDArray[np.floating[Any]]: ...
     @property
     def out(self) -> NDArray[np.floating[Any]]: ...
-    def step(self) -> NDArray[np.floating[Any]]:
-        """Advance one timestep, from what is in *x* to *out*, which is returned.
+    def step(self) -> NDArray[np.floating[Any]] | Any:  # Any: None, of a network that does not answer at every step
+        """Advance one timestep, from what is in *x* to *out*, which is returned; None if no answer is due.
 
         Raises
         ------

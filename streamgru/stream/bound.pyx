@@ -5,7 +5,7 @@ cimport numpy as cnp
 
 from streamgru.model.plan cimport Plan
 from streamgru.stream.arrays cimport check_input, direct, output_vector
-from streamgru.stream.running cimport STEPPED, Outcome, take_step
+from streamgru.stream.running cimport NOTHING_DUE, STEPPED, Outcome, take_step
 from streamgru.stream.stream cimport WORTH_RELEASING, Stream, failure
 
 cnp.import_array()
@@ -23,7 +23,7 @@ cdef class Bound:
         self.release = stream.plan.n_macs >= WORTH_RELEASING
 
     def step(self):
-        """Advance one timestep, from what is in *x* to *out*, which is returned.
+        """Advance one timestep, from what is in *x* to *out*, which is returned; None if no answer is due.
 
         Raises
         ------
@@ -45,6 +45,8 @@ cdef class Bound:
                 outcome = take_step(&self.stream.running, source, target)
         else:
             outcome = take_step(&self.stream.running, source, target)
+        if outcome == NOTHING_DUE:
+            return None
         if outcome != STEPPED:
             raise failure(self.stream, self.x, outcome)
         return self.out

@@ -20,6 +20,7 @@ cdef enum sg_outcome:
     SG_BUSY = 1          # another thread is using the stream
     SG_BAD_INPUT = 2     # x holds a number that is not finite, or no token
     SG_DIVERGED = 3      # the new state or the output would not be finite
+    SG_NOTHING_DUE = 4   # the step was taken, and is none at which the network answers
 
 # What this streamgru was compiled as.
 cdef int sg_api_version() noexcept nogil
@@ -28,9 +29,9 @@ cdef sg_stream* sg_stream_of(object stream) except NULL
 cdef Py_ssize_t sg_n_in(const sg_stream* stream) noexcept nogil
 cdef Py_ssize_t sg_n_out(const sg_stream* stream) noexcept nogil
 cdef Py_ssize_t sg_itemsize(const sg_stream* stream) noexcept nogil
-# One timestep from x (n_in,) to y (n_out,). Anything but SG_STEPPED leaves state and y as they were.
+# One timestep from x (n_in,) to y (n_out,). SG_NOTHING_DUE leaves y as it was; the others, but SG_STEPPED, state and y.
 cdef sg_outcome sg_step(sg_stream* stream, const void* x, void* y) noexcept nogil
-# The exception that Stream.step would have raised for this outcome of a step of x (n_in,); None for SG_STEPPED.
+# The exception that Stream.step would have raised for this outcome of a step of x (n_in,); None if it was taken.
 # *stream* is the streamgru.Stream. The only function here, beside sg_stream_of, that needs the GIL.
 cdef object sg_error(object stream, const void* x, sg_outcome outcome)
 # Back to the state that a stream starts from: SG_STEPPED or SG_BUSY.

@@ -5,7 +5,7 @@ cimport numpy as cnp
 
 from streamgru.model cimport run
 from streamgru.stream.busy cimport sg_give, sg_take
-from streamgru.stream.running cimport Outcome, Running, take_step
+from streamgru.stream.running cimport Outcome, Running, take_step, was_taken
 from streamgru.stream.stream cimport Stream, failure
 
 cnp.import_array()
@@ -40,7 +40,7 @@ cdef sg_outcome sg_step(sg_stream* stream, const void* x, void* y) noexcept nogi
 cdef object sg_error(object stream, const void* x, sg_outcome outcome):
     cdef Stream owner
     cdef cnp.npy_intp n_in
-    if outcome == SG_STEPPED:
+    if was_taken(<Outcome><int>outcome):
         return None
     if not isinstance(stream, Stream):  # None would pass for one
         raise TypeError(f"expected a streamgru.Stream, got {type(stream).__name__}")

@@ -135,6 +135,7 @@ class Pool:
         status: NDArray[np.uint8] | None = None,
         t: ArrayLike | None = None,
         seq: ArrayLike | None = None,
+        due: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.floating[Any]]:
         """Advance many streams, each by one timestep for each of its rows.
 
@@ -149,6 +150,9 @@ class Pool:
             With it, a bad row does not raise: it is marked here (0 stepped, 1 no such stream,
             2 bad input, 3 the new state would not be finite), its ``y`` is NaN, and the other rows
             are stepped.
+        due : ndarray of uint8 (n_rows,), optional
+            Becomes 1 where a row has an answer, and 0 where not; there ``y`` is 0. A network that does not answer
+            at every step needs it.
         t, seq : array_like (n_rows,), optional
             Time in seconds (float64) and sequence number (int64) of each row, kept in the state of
             its stream.

@@ -1,13 +1,13 @@
 """Many hidden states of one model, stepped together."""
 
 cimport numpy as cnp
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from streamgru.model cimport run
 from streamgru.model.run cimport Program
-from streamgru.stream.arrays cimport apart, as_rows, check_marks, column, diverged, output_rows, refusal
-from streamgru.stream.batch cimport BAD_INPUT, STEPPED, UNKNOWN, Rows
+from streamgru.stream.arrays cimport apart, as_rows, check_due, check_marks, column, diverged, output_rows, refusal
+from streamgru.stream.batch cimport BAD_INPUT, STEPPED, UNKNOWN, Rows, rows_of
 from streamgru.stream.busy cimport sg_give, sg_take
 
 import time
@@ -228,7 +228,7 @@ cdef class Pool:
             sg_give(&self.busy)
         return ended
 
-    def step(self, ids, X, out=None, status=None, t=None, seq=None):
+    def step(self, ids, X, out=None, status=None, t=None, seq=None, due=None):
         """Advance many streams, each by one timestep for each of its rows.
 
         Parameters
@@ -242,6 +242,9 @@ cdef class Pool:
             With it, a bad row does not raise: it is marked here (0 stepped, 1 no such stream,
             2 bad input, 3 the new state would not be finite), its ``y`` is NaN, and the other rows
             are stepped.
+        due : ndarray of uint8 (n_rows,), optional
+            Becomes 1 where a row has an answer, and 0 where not; there ``y`` is 0. A network that does not answer
+            at every step needs it.
         t, seq : array_like (n_rows,), optional
             Time in seconds (float64) and sequence number (int64) of each row, kept in the state of
             its stream.
@@ -273,23 +276,17 @@ cdef class Pool:
         # Arrays of our own: what is decided with the GIL released must not be somebody else's to change.
         cdef cnp.ndarray places = np.empty((4, n_rows + 2), np.intp)  # states, slots, order, starts of rounds
         cdef cnp.ndarray marks = np.empty(n_rows, np.uint8)
-        cdef cnp.ndarray before = np.empty(n_rows * program.state_bytes if strict else 0, np.uint8)
+        cdef cnp.ndarray answered = None if due is None else np.zeros(n_rows, np.uint8)
+        cdef cnp.ndarray before = np.empty(n_rows * program.state_bytes, np.uint8) if strict else None
         cdef Py_ssize_t* starts
         cdef Py_ssize_t bad = -1, failed = -1
         cdef double now_s = time.monotonic()
         cdef Rows batch
         check_marks("status", status, n_rows)
+        check_due(due, n_rows, program.timed)
         rows = apart(rows, y)
-        batch.program, batch.n_rows = program, n_rows
-        batch.x, batch.y = <const char*>cnp.PyArray_DATA(rows), <char*>cnp.PyArray_DATA(y)
-        batch.states = <char**>cnp.PyArray_GETPTR2(places, 0, 0)
-        batch.slots = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 1, 0)
-        batch.order = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 2, 0)
+        batch = rows_of(program, rows, y, places, marks, answered, times, seqs, before)
         starts = <Py_ssize_t*>cnp.PyArray_GETPTR2(places, 3, 0)
-        batch.marks = <uint8_t*>cnp.PyArray_DATA(marks)
-        batch.t = NULL if times is None else <const double*>cnp.PyArray_DATA(times)
-        batch.seq = NULL if seqs is None else <const int64_t*>cnp.PyArray_DATA(seqs)
-        batch.before = <char*>cnp.PyArray_DATA(before) if strict else NULL
         self._take()
         try:
             handles = self._handles(ids, n_rows)  # not before: till now another thread may close and open streams
@@ -309,6 +306,8 @@ cdef class Pool:
             memcpy(cnp.PyArray_DATA(status), batch.marks, n_rows)
             if bad >= 0:
                 y[marks != STEPPED] = np.nan
+        if due is not None:
+            memcpy(cnp.PyArray_DATA(due), cnp.PyArray_DATA(answered), n_rows)
         return y
 
     def __len__(self):

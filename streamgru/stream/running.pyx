@@ -10,13 +10,16 @@ from streamgru.stream.busy cimport sg_give, sg_take
 cdef Outcome take_step(Running* stream, const void* x, void* y) noexcept nogil:
     cdef const Program* program = stream.program
     cdef Outcome outcome = STEPPED
+    cdef int missing
     if not sg_take(&stream.busy):
         return BUSY
     if run.load(program, x, stream.work) >= 0:
         outcome = BAD_INPUT
-    elif run.step(program, stream.state, stream.work) != 0:
-        outcome = DIVERGED
     else:
-        memcpy(y, run.output(program, stream.work), program.n_out * program.itemsize)
+        missing = run.step(program, stream.state, stream.work)
+        if missing == 0:
+            memcpy(y, run.output(program, stream.work), program.n_out * program.itemsize)
+        else:
+            outcome = DIVERGED if missing < 0 else NOTHING_DUE
     sg_give(&stream.busy)
     return outcome

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streamgru.errors import SpecError
+from streamgru.errors import InputError, SpecError
 from streamgru.model import spec as s
-from streamgru.model.layout import ALIGN, lay_out
-from streamgru.model.quantise import quantise
+from streamgru.model.placed import Layout
+from streamgru.model.programs import divided, lay_out_all
+from streamgru.model.quantise import F64, quantise
 from streamgru.model.small import Q8, SCALE, WIDEST, Quantised, TensorInfo
 from streamgru.stream.calibrate import Data, moments
 
 Weights = Literal["int8", "f16"]
+PLAIN = (s.Dense, s.Conv1d)  # one matrix, and nothing of the answer goes back into it
 
 
 def shrink(
@@ -29,9 +32,9 @@ def shrink(
     tensors : mapping of str to ndarray
         Named ``<layer>.<tensor>``.
     weights : {"int8", "f16"}
-        With ``f16`` all matrices become float16. With ``int8`` those of GRU and dense layers become int8 with a scale
-        for each row, but for three kinds that become float16: the tables of embeddings, which are not multiplied,
-        the dense layer that is last, if the last matrix is one: it is small, and its errors go into the answer,
+        With ``f16`` all matrices become float16. With ``int8`` those of GRUs, convolutions and dense layers become int8
+        with a scale for each row, but for three kinds that become float16: the tables of embeddings, which are not
+        multiplied, the last matrix, unless it is of a GRU: it is small, and its errors go into the answer,
         and matrices of more than 133,000 columns, too many for int8.
     data : sequence of ndarray (n_steps, n_in)
         Typical inputs. With them int8 is rounded so that the products come out right, not only the weights.
@@ -47,15 +50,31 @@ def shrink(
     SpecError
         If spec and tensors do not fit, or a weight is too large for float16.
     InputError
-        If *data* does not fit the network.
+        If *data* does not fit the network, or the network has several programs.
     """
-    layout = lay_out(s.checked(spec).main, dict(tensors), ALIGN)
-    found = moments(spec, tensors, data) if weights == "int8" and len(data) else {}
-    multiplying = [placed.layer for placed in layout.layers if isinstance(placed.layer, (s.Gru, s.Dense))]
+    spec = s.checked(spec)
+    layouts = lay_out_all(spec, tensors)
+    parts = divided(spec, tensors)
+    if len(parts) > 1 and len(data):
+        raise InputError(
+            f"calibration: expected a network of one program, got {', '.join(parts)}, and inputs of one do not tell "
+            "what the others are given; leave the data out"
+        )
+    small: dict[str, NDArray[Any]] = {}
+    for name, (program, own) in parts.items():
+        alone = msgspec.structs.replace(spec, programs={"main": program}, handoffs=())
+        found = moments(alone, own, data) if weights == "int8" and len(data) else {}
+        small |= _shrunk(layouts[name], weights, found)
+    return small
+
+
+def _shrunk(layout: Layout, weights: Weights, found: Mapping[str, list[F64]]) -> dict[str, NDArray[Any]]:
+    """The tensors of one program made small; *found* are the moments of its inputs, by the names of the weights."""
+    multiplying = [placed.layer for placed in layout.layers if isinstance(placed.layer, (s.Gru, *PLAIN))]
     small: dict[str, NDArray[Any]] = {}
     for placed in layout.layers:
         to_int8 = placed.layer in multiplying and not (
-            isinstance(placed.layer, s.Dense) and placed.layer is multiplying[-1]
+            isinstance(placed.layer, PLAIN) and placed.layer is multiplying[-1]
         )
         for key, tensor in placed.tensors.items():
             assert not isinstance(tensor, TensorInfo)

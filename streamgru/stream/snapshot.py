@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"SGRUSNAP"
 VERSION = 1
+MOST_STEPS = 1 << 62  # what a stream adds to it will not overflow
 _HEAD = struct.Struct("<8sHHI32s32s")
 _CLOCK = struct.Struct("<dqq")
 _CHECKSUM_BYTES = 16
@@ -81,6 +82,9 @@ def unpack(model: Model, blob: bytes, carry: bool = False) -> bytes:
     expected = _CLOCK.size + sum(entry.size for entry in model.plan.layout.state) * model.dtype.itemsize
     if not len(payload) == length == expected:
         raise SnapshotError(f"snapshot: expected {expected} bytes of state, got {len(payload)}, said to be {length}")
+    n_steps = _CLOCK.unpack_from(payload)[2]
+    if not 0 <= n_steps <= MOST_STEPS:
+        raise SnapshotError(f"snapshot: expected a number of steps from 0 to 2**62, got {n_steps}")
     return _block(model, payload)
 
 

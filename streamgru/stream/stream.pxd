@@ -19,9 +19,9 @@ cdef class Stream:
     cdef Running running     # what a step needs, in the two blocks
 
     cdef int _take(self) except -1
-    cdef int _advance(self, cnp.ndarray rows, cnp.ndarray y, dict gates) except -1
+    cdef tuple _advance(self, cnp.ndarray rows, object out, bint trace)
     cdef int _check(self, cnp.ndarray rows) except -1
-    cdef int _note(self, dict gates, Py_ssize_t row, Py_ssize_t n, Lanes lanes) except -1
+    cdef int _note(self, dict gates, Py_ssize_t first, Py_ssize_t row, Py_ssize_t n, Lanes lanes) except -1
     cdef cnp.ndarray _view(self, entry)
 
 

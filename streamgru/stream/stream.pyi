@@ -22,7 +22,7 @@ class Stream:
     def model(self) -> Model: ...
     def step(
         self, x: ArrayLike | dict[str, ArrayLike], out: NDArray[np.floating[Any]] | None = None
-    ) -> NDArray[np.floating[Any]]:
+    ) -> NDArray[np.floating[Any]] | Any:  # Any: None, of a network that does not answer at every step
         """Advance one timestep.
 
         Parameters
@@ -35,8 +35,9 @@ class Stream:
 
         Returns
         -------
-        ndarray (n_out,)
-            *out*, or a new array.
+        ndarray (n_out,) or None
+            *out*, or a new array; None, with *out* as it was, if the network does not answer at this step (see
+            :attr:`Model.stride <streamgru.Model.stride>` and :attr:`Model.delay <streamgru.Model.delay>`).
 
         Raises
         ------
@@ -58,7 +59,7 @@ class Stream:
         Returns
         -------
         Bound
-            ``bound.step()`` advances this stream and returns *out*.
+            ``bound.step()`` advances this stream and returns *out*, or None if no answer is due.
 
         Raises
         ------
@@ -71,12 +72,13 @@ class Stream:
         Parameters
         ----------
         X : array_like (n_steps, n_in)
-        out : ndarray (n_steps, n_out), optional
+        out : ndarray (n_due, n_out), optional
             C-contiguous, of the model's dtype.
 
         Returns
         -------
-        ndarray (n_steps, n_out)
+        ndarray (n_due, n_out)
+            The answers that were due: one for each step, unless the network answers less often.
 
         Raises
         ------
@@ -102,6 +104,7 @@ class Stream:
             ``trace.y`` (n_steps, n_out), and ``trace.gates["gru.0"]`` with ``r``, ``z``, ``n`` and
             ``h``, each (n_steps, n_hid), for every GRU layer. ``(1 - z) * n + z * h_before``
             gives ``h`` bit for bit, unless it has faded to less than 2**-100 and is taken as 0.
+            What is not new at every step has a row for each step at which it was.
 
         Raises
         ------
@@ -112,7 +115,11 @@ class Stream:
         """
     @property
     def state(self) -> dict[str, NDArray[np.floating[Any]]]:
-        """What each GRU layer remembers: a dict from its name to a copy, an array (n_hid,).
+        """What each layer remembers: a dict from its name to a copy, of a GRU an array (n_hid,).
+
+        Convolutions and pools remember rows of their input (n_rows, n_in), oldest first; padding that is left out
+        is told by one more column, 1 for a row that is none. ``x:3`` are rows of ``x`` that wait to be used from
+        step 3 on.
 
         Assign a dict of some or all layers to change it; ShapeError or NonFiniteError, with
         nothing changed, if a name, a shape or a value is wrong.

@@ -12,7 +12,7 @@ from streamgru.stream.arrays cimport (
     apart, as_numbers, as_rows, as_vector, direct, diverged, output_rows, output_vector, refusal,
 )
 from streamgru.stream.busy cimport sg_give, sg_take
-from streamgru.stream.running cimport BAD_INPUT, BUSY, STEPPED, Outcome, take_step
+from streamgru.stream.running cimport BAD_INPUT, BUSY, NOTHING_DUE, STEPPED, Outcome, take_step
 
 import numpy as np
 
@@ -60,8 +60,9 @@ cdef class Stream:
 
         Returns
         -------
-        ndarray (n_out,)
-            *out*, or a new array.
+        ndarray (n_out,) or None
+            *out*, or a new array; None, with *out* as it was, if the network does not answer at this step (see
+            :attr:`Model.stride <streamgru.Model.stride>` and :attr:`Model.delay <streamgru.Model.delay>`).
 
         Raises
         ------
@@ -83,6 +84,8 @@ cdef class Stream:
         else:
             with nogil:
                 outcome = take_step(&self.running, src, dst)
+        if outcome == NOTHING_DUE:
+            return None
         if outcome != STEPPED:
             raise failure(self, x, outcome)
         return y
@@ -100,7 +103,7 @@ cdef class Stream:
         Returns
         -------
         Bound
-            ``bound.step()`` advances this stream and returns *out*.
+            ``bound.step()`` advances this stream and returns *out*, or None if no answer is due.
 
         Raises
         ------
@@ -117,12 +120,13 @@ cdef class Stream:
         Parameters
         ----------
         X : array_like (n_steps, n_in)
-        out : ndarray (n_steps, n_out), optional
+        out : ndarray (n_due, n_out), optional
             C-contiguous, of the model's dtype.
 
         Returns
         -------
-        ndarray (n_steps, n_out)
+        ndarray (n_due, n_out)
+            The answers that were due: one for each step, unless the network answers less often.
 
         Raises
         ------
@@ -135,10 +139,7 @@ cdef class Stream:
         -----
         The GIL is released once, for the whole block.
         """
-        cdef cnp.ndarray rows = as_rows(self.plan, X, True)
-        cdef cnp.ndarray y = output_rows(self.plan, out, rows.shape[0])
-        self._advance(apart(rows, y), y, None)
-        return y
+        return self._advance(as_rows(self.plan, X, True), out, False)[0]
 
     def trace(self, X):
         """Advance by a block of timesteps and show every gate of every GRU at every step.
@@ -153,6 +154,7 @@ cdef class Stream:
             ``trace.y`` (n_steps, n_out), and ``trace.gates["gru.0"]`` with ``r``, ``z``, ``n`` and
             ``h``, each (n_steps, n_hid), for every GRU layer. ``(1 - z) * n + z * h_before``
             gives ``h`` bit for bit, unless it has faded to less than 2**-100 and is taken as 0.
+            What is not new at every step has a row for each step at which it was.
 
         Raises
         ------
@@ -161,18 +163,15 @@ cdef class Stream:
         StreamBusy
             If another thread is stepping this stream.
         """
-        cdef cnp.ndarray rows = as_rows(self.plan, X, True)
-        cdef cnp.ndarray y = output_rows(self.plan, None, rows.shape[0])
-        gates = {
-            placed.layer.name: Gates(*(np.empty((rows.shape[0], placed.layer.n_hid), self.plan.dtype) for _ in "rznh"))
-            for placed in self.plan.layout.layers if placed.gates is not None
-        }
-        self._advance(rows, y, gates)
-        return Trace(y, gates)
+        return Trace(*self._advance(as_rows(self.plan, X, True), None, True))
 
     @property
     def state(self):
-        """What each GRU layer remembers: a dict from its name to a copy, an array (n_hid,).
+        """What each layer remembers: a dict from its name to a copy, of a GRU an array (n_hid,).
+
+        Convolutions and pools remember rows of their input (n_rows, n_in), oldest first; padding that is left out
+        is told by one more column, 1 for a row that is none. ``x:3`` are rows of ``x`` that wait to be used from
+        step 3 on.
 
         Assign a dict of some or all layers to change it; ShapeError or NonFiniteError, with
         nothing changed, if a name, a shape or a value is wrong.
@@ -193,8 +192,8 @@ cdef class Stream:
             if name not in entries:
                 raise ShapeError(f"state: expected layers {', '.join(entries) or 'none'}, got {name!r}")
             array = as_numbers(self.plan, value, f"state[{name!r}]", False)
-            if array.shape != (entries[name].size,):
-                raise ShapeError(f"state[{name!r}]: expected shape ({entries[name].size},), got {array.shape}")
+            if array.shape != entries[name].shape:
+                raise ShapeError(f"state[{name!r}]: expected shape {entries[name].shape}, got {array.shape}")
             if not np.isfinite(array).all():
                 raise NonFiniteError(f"state[{name!r}]: expected finite {self.plan.dtype} numbers")
             checked[name] = array
@@ -246,34 +245,37 @@ cdef class Stream:
             raise StreamBusy(_BUSY)
         return 0
 
-    cdef int _advance(self, cnp.ndarray rows, cnp.ndarray y, dict gates) except -1:
-        """Step through rows (n_steps, n_in) into y (n_steps, n_out), all of them or none."""
+    cdef tuple _advance(self, cnp.ndarray rows, object out, bint trace):
+        """Step through rows (n_steps, n_in), all of them or none; the answers that were due, and gates if *trace*."""
         cdef Plan plan = self.plan
         cdef Py_ssize_t n_steps = cnp.PyArray_DIM(rows, 0), n = 0, row = 0, failed = -1
         cdef Py_ssize_t x_bytes = plan.program.n_in * plan.program.itemsize
         cdef Py_ssize_t y_bytes = plan.program.n_out * plan.program.itemsize
         cdef const Program* program = self.running.program
-        cdef const char* x = <const char*>cnp.PyArray_DATA(rows)
-        cdef char* out = <char*>cnp.PyArray_DATA(y)
+        cdef const char* x
+        cdef char* y
         cdef Lanes lanes = Lanes(plan, n_steps)
         cdef char* state = self.state_block.data
-        cdef Py_ssize_t bad
+        cdef Py_ssize_t bad, n_due, first
         self._take()
         before = state[:program.state_bytes]
         try:
+            first = (<StateHeader*>state).n_steps
+            answers = output_rows(plan, out, run.n_due(program, state, n_steps))
+            rows = apart(rows, answers)
+            x, y = <const char*>cnp.PyArray_DATA(rows), <char*>cnp.PyArray_DATA(answers)
+            gates = self._gates(first, n_steps) if trace else {}
             self._check(rows)
-            if gates is None:
-                with nogil:
-                    while row < n_steps and failed < 0:
-                        n = min(n_steps - row, lanes.n)
-                        failed = run.steps(program, n, x + row * x_bytes, state, lanes.works, out + row * y_bytes)
-                        row += n
-            else:
+            with nogil:
                 while row < n_steps and failed < 0:
                     n = min(n_steps - row, lanes.n)
-                    failed = run.steps(program, n, x + row * x_bytes, state, lanes.works, out + row * y_bytes)
-                    self._note(gates, row, n, lanes)
+                    n_due = run.n_due(program, state, n)
+                    failed = run.steps(program, n, x + row * x_bytes, state, lanes.works, y)
+                    if trace:
+                        with gil:
+                            self._note(gates, first, row, n, lanes)
                     row += n
+                    y += n_due * y_bytes
             if failed >= 0:
                 failed += row - n
                 bad = run.check(program, x + failed * x_bytes)  # somebody may have written to X meanwhile
@@ -283,7 +285,7 @@ cdef class Stream:
             raise
         finally:
             sg_give(&self.running.busy)
-        return 0
+        return answers, gates
 
     cdef int _check(self, cnp.ndarray rows) except -1:
         """Refuse a block of which a row is bad, before any state changes."""
@@ -300,22 +302,34 @@ cdef class Stream:
             raise refusal(plan, rows, row, bad)
         return 0
 
-    cdef int _note(self, dict gates, Py_ssize_t row, Py_ssize_t n, Lanes lanes) except -1:
-        """Copy the gates of the steps that the lanes have just made to *row* and on of a trace."""
+    def _gates(self, first, n_steps):
+        """Room for the gates of every GRU in the next steps, of which *first* is the number of the first one."""
+        def rows(placed):
+            n_rows = placed.clock.count(first + n_steps) - placed.clock.count(first)
+            return np.empty((n_rows, placed.layer.n_hid), self.plan.dtype)
+
+        found = [placed for placed in self.plan.layout.layers if placed.gates is not None]
+        return {placed.layer.name: Gates(*(rows(placed) for _ in "rznh")) for placed in found}
+
+    cdef int _note(self, dict gates, Py_ssize_t first, Py_ssize_t row, Py_ssize_t n, Lanes lanes) except -1:
+        """Copy the gates of the steps that the lanes have just made, the first of which is *row* of the trace."""
         cdef Py_ssize_t i
         for placed in self.plan.layout.layers:
             if placed.gates is None:
                 continue
-            traced, n_hid = gates[placed.layer.name], placed.layer.n_hid
+            clock, traced, n_hid = placed.clock, gates[placed.layer.name], placed.layer.n_hid
             for i in range(n):
+                if not clock.due(first + row + i):
+                    continue
+                k = clock.count(first + row + i) - clock.count(first)
                 r, z, c = _array(self.plan, <char*>lanes.works[i], placed.gates).reshape(3, -1)[:, :n_hid]
-                traced.r[row + i], traced.z[row + i], traced.n[row + i] = r, z, c
-                traced.h[row + i] = _array(self.plan, <char*>lanes.works[i], placed.output)
+                traced.r[k], traced.z[k], traced.n[k] = r, z, c
+                traced.h[k] = _array(self.plan, <char*>lanes.works[i], placed.output)
         return 0
 
     cdef cnp.ndarray _view(self, entry):
-        """The state of one layer where it lies: (n_hid,), valid as long as this stream."""
-        return _array(self.plan, self.state_block.data, entry)
+        """The state of one layer where it lies, valid as long as this stream."""
+        return _array(self.plan, self.state_block.data, entry).reshape(entry.shape)
 
 
 def restored(model, blob, carry=False):

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t
 
 from streamgru.model.plan cimport Plan
 from streamgru.stream.arrays cimport check_input
-from streamgru.stream.running cimport STEPPED, Outcome, take_step
+from streamgru.stream.running cimport STEPPED, Outcome, take_step, was_taken
 from streamgru.stream.stream cimport Stream, failure
 
 import numpy as np
@@ -59,9 +59,9 @@ def step_ns(Stream stream not None, cnp.ndarray x not None, Py_ssize_t n_steps):
             started = sg_now_ns()
             outcome = take_step(&stream.running, source, target)
             ns[i] = sg_now_ns() - started
-            if outcome != STEPPED:
+            if not was_taken(outcome):
                 break
-    if outcome != STEPPED:
+    if not was_taken(outcome):
         raise failure(stream, x, outcome)
     return np.maximum(found - cost, 0)
 
@@ -77,10 +77,10 @@ def block_ns(Stream stream not None, cnp.ndarray x not None, Py_ssize_t n_steps)
         ns = sg_now_ns()
         for _ in range(n_steps):
             outcome = take_step(&stream.running, source, target)
-            if outcome != STEPPED:
+            if not was_taken(outcome):
                 break
         ns = sg_now_ns() - ns
-    if outcome != STEPPED:
+    if not was_taken(outcome):
         raise failure(stream, x, outcome)
     return ns
 

@@ -11,6 +11,7 @@ import numpy as np
 from channels import Channels
 
 import streamgru
+from streamgru.model.spec import Input, MaxPool1d, sequential
 
 MODEL = streamgru.load("builtin:shoulder")
 RNG = np.random.default_rng(20261123)
@@ -86,6 +87,12 @@ def the_gil_is_given_away():
         ticks += 1
         time.sleep(0)
     assert ticks > 10
+
+
+def a_network_that_answers_late_is_refused():
+    spec = sequential(MaxPool1d(name="pool", size=2), inputs=(Input(name="x"),))
+    error = raised(lambda: Channels(streamgru.Model(spec, {}), 1))
+    assert type(error) is ValueError and "answers at every step" in str(error)
 
 
 def two_threads_on_one_stream():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from streamgru.errors import FormatError, SpecError, UnsupportedError
+from streamgru.errors import FormatError, SpecError
 from streamgru.formats import native
 from streamgru.formats.read import read
 from streamgru.model import spec as s
@@ -144,9 +144,9 @@ def test_a_spec_that_is_no_json_is_refused():
             read(save(networks.tensors(), {"streamgru": text}))
 
 
-def test_programs_that_this_version_cannot_run_are_refused(path):
+def test_the_only_program_is_called_main(path):
     spec = s.Spec(programs={"other": networks.spec().programs["main"]})
-    with pytest.raises(UnsupportedError, match="other"):
+    with pytest.raises(SpecError, match="other"):
         native.write(path, spec, networks.tensors())
 
 

@@ -127,11 +127,10 @@ def main(**program):
         (s.Spec(programs={}), "none"),
         (s.Spec(programs={"encoder": main()}), "encoder"),
         (s.Spec(programs={"main": main(), "other": main()}), "main, other"),
-        (s.sequential(s.Gru(name="g", n_hid=1), inputs=(s.Input(name="x", per="stream"),)), "once per stream"),
     ],
 )
-def test_what_this_version_does_not_run(spec, words):
-    """It is understood, and refused when somebody wants to run it."""
+def test_main_is_the_only_program(spec, words):
+    """Others are understood, and refused where there must be one."""
     assert s.from_json(s.to_json(spec)) == spec
     with pytest.raises(UnsupportedError, match=words):
         _ = spec.main

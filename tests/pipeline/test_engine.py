@@ -9,10 +9,11 @@ from streamgru.adapters.codecs.csv import CsvCodec
 from streamgru.adapters.codecs.ndjson import NdjsonCodec
 from streamgru.adapters.contract import Batch, Outcome
 from streamgru.formats import native
-from streamgru.model.spec import Dense, Embedding, Gru, Input, Output
+from streamgru.model.spec import Conv1d, Dense, Embedding, Gru, Input, Output, Softmax
 from streamgru.pipeline.engine import Engine
 from streamgru.pipeline.rows import signature
 from streamgru.stream.load import load
+from streamgru.stream.model import Model
 from tests import support
 from tests.networks import gru_tensors, spec_of, uniform
 from tests.support import N_IN, bare, numbers, objects, parsed
@@ -53,6 +54,8 @@ class Reference:
         if key not in self.streams:
             self.streams[key], self.outputs[key] = self.model.stream(), []
         y = self.streams[key].step(np.float32(record["x"]))
+        if y is None:
+            return before + (self.close(key) if record.get("end") else [])
         self.outputs[key].append(y)
         now = [(record["seq"], y)] if self.goes_out(self.outputs[key], record.get("end")) else []
         if self.emit == "last":
@@ -127,7 +130,24 @@ def assert_same(got, expected):
             np.testing.assert_array_equal(y, wanted, err_msg=f"seq {seq}")
 
 
-@pytest.mark.parametrize("emit", ["every", "3", "change", "above=0.4", "last"])
+EMITS = ["every", "3", "change", "above=0.4", "last"]
+
+
+@pytest.mark.parametrize("emit", EMITS)
+@pytest.mark.parametrize("shared", [True, False])
+def test_random_sessions_of_a_network_that_answers_late(rng, emit, shared):
+    """A record without an answer is none that was refused; and the last answer is that before it."""
+    layers = (Conv1d(name="conv", n_out=4, size=3, stride=2, before=1), Softmax(name="p"))
+    spec = spec_of(*layers, n_in=N_IN)
+    late = Model(spec, {"conv.weight": uniform(rng, 4, 3 * N_IN, bound=0.3)})
+    test_random_sessions(late, rng, emit, "report", 100, shared)
+    tested = engine(late)
+    taken = tested.take(Batch("o", bare(numbers(1)), end="clean"), False)
+    assert (taken.items, taken.outcome, taken.records) == ([], Outcome.DONE, 1)
+    assert (tested.counts.records, tested.counts.predictions, tested.counts.errors) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("emit", EMITS)
 @pytest.mark.parametrize("on_error", ["report", "skip"])
 @pytest.mark.parametrize(("max_streams", "shared"), [(4, True), (100, True), (100, False)])
 def test_random_sessions(model, rng, emit, on_error, max_streams, shared):

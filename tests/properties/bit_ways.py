@@ -16,7 +16,20 @@ import streamgru
 from streamgru.formats.builtin import recordings
 from streamgru.kernels import packed
 from streamgru.model.functions import Curve
-from streamgru.model.spec import Activation, Concat, Dense, Embedding, Gru, Input, LayerNorm, Softmax
+from streamgru.model.spec import (
+    Activation,
+    Add,
+    AveragePool1d,
+    Concat,
+    Conv1d,
+    Dense,
+    Embedding,
+    Gru,
+    Input,
+    LayerNorm,
+    MaxPool1d,
+    Softmax,
+)
 from streamgru.stream.model import Model
 from tests.golden.test_fixtures import FIXTURES
 from tests.networks import bits, gru_tensors, spec_of, uniform
@@ -76,7 +89,31 @@ def networks(rng):
         else:
             small[name] = value
     yield "int8", model(layers, small, 1, (Input(name="x", kind="token", vocab=30),)), tokens
+    layers, tensors = windows(own)
+    x = uniform(own, N_STEPS, 5)
+    yield "windows", model(layers, tensors, 5), x
+    late = Conv1d(name="late", n_out=9, size=4, stride=2, before=2, inputs=("gru",))
+    ahead = Conv1d(name="ahead", n_out=5, size=3, before=1, inputs=("x",))
+    sums = Add(name="sum", inputs=("ahead", "x")), Gru(name="gru", n_hid=17, inputs=("sum",))
+    tensors = gru_tensors(own, "gru", 5, 17) | {
+        "ahead.weight": uniform(own, 5, 15), "late.weight": uniform(own, 9, 68).astype(np.float16),
+    }  # fmt: skip
+    yield "late", model((ahead, *sums, late), tensors, 5), x
     yield "curves", model(*curves(np.random.default_rng(9)), 3), uniform(np.random.default_rng(10), N_STEPS, 3)
+
+
+def windows(rng):
+    """Layers that look back, and their tensors."""
+    layers = (
+        Conv1d(name="conv", n_out=18, size=3, dilation=2, before=4, function="relu"),
+        AveragePool1d(name="mean", size=3, before=2),
+        Gru(name="gru", n_hid=20),
+        MaxPool1d(name="top", size=4, before=3),
+    )
+    return layers, gru_tensors(rng, "gru", 18, 20) | {
+        "conv.weight": uniform(rng, 18, 15),
+        "conv.bias": uniform(rng, 18),
+    }
 
 
 def model(layers, tensors, n_in, inputs=None):
@@ -91,25 +128,29 @@ def same(way, name, got, expected):
 def check(name, network, x, rng):
     """The answers to x, which every way must give."""
     stream = network.stream()
-    expected = np.array([stream.step(row) for row in x])
+    answers = [stream.step(row) for row in x]
+    expected = np.array([y for y in answers if y is not None])
     for length in (1, 3, len(x)):
         stream, got = network.stream(), []
         for start in range(0, len(x), length):
             got += list(stream.run(x[start : start + length]))
             stream = network.restore(stream.snapshot())
         same(f"in blocks of {length}", name, got, expected)
-    same("as a whole sequence", name, network.run(x[None])[0], expected)
+    if len(expected) == len(x):
+        same("as a whole sequence", name, network.run(x[None])[0], expected)
     for n_streams in BATCHES:
         for threads in (1, 2):
             pool = network.pool(n_streams, threads=threads)
             handles = np.array([pool.open(i) for i in range(n_streams)], np.uint64)
             for step in range(3):
-                order = rng.permutation(n_streams)
-                got = pool.step(handles[order], np.repeat(x[step : step + 1], n_streams, 0))
-                same(f"in a batch of {n_streams}, {threads} threads", name, got, expected[[step] * n_streams])
+                order, due = rng.permutation(n_streams), np.empty(n_streams, np.uint8)
+                got = pool.step(handles[order], np.repeat(x[step : step + 1], n_streams, 0), due=due)
+                due_now = [] if answers[step] is None else [answers[step]] * n_streams
+                same(f"in a batch of {n_streams}, {threads} threads", name, got[due != 0], due_now)
     pool = network.pool(1)
     pool.open("a")
-    same("many times in a batch", name, pool.step(["a"] * len(x), x), expected)
+    due = np.empty(len(x), np.uint8)
+    same("many times in a batch", name, pool.step(["a"] * len(x), x, due=due)[due != 0], expected)
     return expected
 
 

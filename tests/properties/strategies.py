@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from streamgru.model.spec import Activation, Concat, Dense, Gru
+from streamgru.model.spec import Activation, AveragePool1d, Concat, Conv1d, Dense, Gru, MaxPool1d
 from streamgru.stream.model import Model
 from tests.networks import DTYPES, FUNCTIONS, KERNELS, VARIANTS, gru_tensors, spec_of, uniform
 
@@ -55,3 +55,40 @@ def blocks(draw, x):
     """Cut x at random places."""
     cuts = sorted(draw(st.lists(st.integers(0, len(x)), max_size=5)))
     return np.split(x, cuts)
+
+
+@st.composite
+def late_networks(draw):
+    """Layers, some of which look at several rows and some at two values, and their tensors; the last one is y."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n_in, size, before = draw(st.integers(1, 3)), 0, "x"
+    size, earlier, layers, tensors = n_in, {}, [], {}
+    for i in range(draw(st.integers(1, 5))):
+        name, stride = f"layer.{i}", draw(st.sampled_from([1, 1, 1, 2, 3]))
+        earlier[before] = size
+        match draw(st.sampled_from(["conv", "conv", "mean", "top", "gru", "both"])):
+            case "conv":
+                n_rows, dilation = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+                padding = draw(st.integers(0, (n_rows - 1) * dilation))
+                layer = Conv1d(
+                    name=name, n_out=draw(st.integers(1, 5)), size=n_rows, stride=stride, dilation=dilation,
+                    before=padding, function=draw(st.sampled_from(FUNCTIONS)), inputs=(before,),
+                )  # fmt: skip
+                tensors[f"{name}.weight"] = uniform(rng, layer.n_out, n_rows * size, bound=BOUND)
+                size = layer.n_out
+            case "mean" | "top" as kind:
+                n_rows = draw(st.integers(1, 5))
+                padding = draw(st.integers(0, n_rows - 1))
+                pool = AveragePool1d if kind == "mean" else MaxPool1d
+                layer = pool(name=name, size=n_rows, stride=stride, before=padding, inputs=(before,))
+            case "gru":
+                layer = Gru(name=name, n_hid=draw(st.integers(1, 5)), inputs=(before,))
+                tensors |= gru_tensors(rng, name, size, layer.n_hid, BOUND)
+                size = layer.n_hid
+            case "both":
+                others = draw(st.lists(st.sampled_from(sorted(earlier)), min_size=1, max_size=3))
+                layer = Concat(name=name, inputs=(before, *others))
+                size += sum(earlier[other] for other in others)
+        layers.append(layer)
+        before = name
+    return n_in, tuple(layers), tensors

@@ -23,6 +23,8 @@ GOLDEN = {
     "g2p": "f6fcdf9f32acbf57",
     "float16": "c47de1d5c6be2b3a",
     "int8": "a0ec86c4c23d0fc1",
+    "windows": "52db722235d9c791",
+    "late": "3916b0a88589782d",
     "curves": "26574bb8c82e7538",
 }
 

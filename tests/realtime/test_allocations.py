@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from streamgru.errors import NonFiniteError
-from tests.networks import DTYPES, VARIANTS, gru_model, uniform
+from streamgru.model.spec import AveragePool1d, Gru
+from streamgru.stream.model import Model
+from tests.networks import DTYPES, VARIANTS, gru_model, gru_tensors, spec_of, uniform
 
 N_CALLS = 100_000
 
@@ -79,6 +81,19 @@ def test_a_bound_step_allocates_nothing(dtype, rng):
         assert peak_bytes(bound.step) == peak_bytes(lambda: None)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_step_without_an_answer_allocates_nothing(dtype, rng):
+    layers = (AveragePool1d(name="pool", size=4, stride=3, before=1), Gru(name="gru", n_hid=16))
+    model = Model(spec_of(*layers), gru_tensors(rng, "gru", 3, 16), dtype=dtype)
+    stream, x, y = model.stream(), uniform(rng, 3, dtype=dtype), np.empty(16, dtype)
+    bound = model.stream().bind(x, y)
+    steps(stream, x, y, 100)
+    bound_steps(bound, 100)
+    gc.collect()
+    assert blocks_kept(steps, stream, x, y, N_CALLS) == blocks_kept(steps, stream, x, y, 0)
+    assert blocks_kept(bound_steps, bound, N_CALLS) == blocks_kept(bound_steps, bound, 0)
 
 
 def ticks(pool, handles, x, y, status, n_calls):

@@ -95,6 +95,35 @@ def second_moments(*vectors):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_moments_of_both_directions(rng, variant):
+    """What a layer that reads from the end meets, it meets in its own order."""
+    tensors = gru_tensors(rng, "fore", 2, 3) | gru_tensors(rng, "back", 2, 4) | gru_tensors(rng, "top", 7, 2)
+    spec = spec_of(
+        Gru(name="fore", n_hid=3, inputs=("x",)),
+        Gru(name="back", n_hid=4, inputs=("x",), variant=variant, direction="reverse"),
+        Concat(name="both", inputs=("fore", "back")),
+        Gru(name="top", n_hid=2, direction="reverse"),
+        n_in=2,
+    )
+    data = [uniform(rng, 4100, 2), uniform(rng, 0, 2), uniform(rng, 5, 2)]
+    found = moments(spec, tensors, data)
+    expected_x, expected_h, expected_both = [], [], []
+    for x in (data[0], data[2]):
+        fore = gru_numpy.gru(x, **of_layer(tensors, "fore"))
+        back = gru_numpy.gru(x[::-1], **of_layer(tensors, "back"), variant=variant)
+        expected_x.append(x.astype(np.float64))
+        expected_h.append(np.vstack([np.zeros(4), back[:-1]]))
+        expected_both.append(np.concatenate([fore, back[::-1]], axis=1))
+    for name, vectors in (
+        ("back.weight_ih", expected_x), ("back.weight_hh", expected_h), ("top.weight_ih", expected_both)
+    ):  # fmt: skip
+        np.testing.assert_allclose(found[name][0], second_moments(*vectors), rtol=0, atol=1e-5)
+    small = shrink(spec, tensors, "int8", data)
+    x = data[2][None]
+    np.testing.assert_allclose(Model(spec, small).run(x), Model(spec, tensors).run(x), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_moments_of_a_gru_are_those_of_the_equations(rng, variant):
     """Two sequences, one of them longer than what is taken at a time; a second GRU on the first, and a slice of x."""
     tensors = gru_tensors(rng, "a", 2, 5) | gru_tensors(rng, "b", 5, 4, h0=True) | {"head.weight": uniform(rng, 2, 2)}

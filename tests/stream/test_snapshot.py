@@ -119,6 +119,8 @@ def test_lies_under_a_right_checksum(model, blob):
         (body + nan, "expected 44 bytes of state, got 48"),
         (body[:12] + struct.pack("<I", 48) + body[16:] + nan, "expected 44 bytes of state, got 48"),
         (body[:HEAD] + payload[:-4] + nan, "the state of 'gru' holds NaN or infinity"),
+        (body[:HEAD] + payload[:16] + struct.pack("<q", -1) + payload[24:], "a number of steps from 0 to .* got -1"),
+        (body[:HEAD] + payload[:16] + struct.pack("<q", 2**62 + 1) + payload[24:], "a number of steps"),
     ]:
         with pytest.raises(SnapshotError, match=words):
             model.restore(signed(lie))

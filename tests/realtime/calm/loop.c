@@ -8,6 +8,8 @@
 
 #include "calm.h"
 
+enum { STEPPED = 0, NOTHING_DUE = 4 }; /* of sg_outcome */
+
 typedef int (*sg_step)(void *stream, const void *x, void *y);
 
 typedef struct {
@@ -67,7 +69,8 @@ void calm_loop(const calm_stream *s, long n_steps, calm_report *report)
     mark(CALM_COUNT, NULL);
     calm_count(1);
     for (long i = 0; i < n_steps; i++) {
-        n_refused += s->step(s->stream, s->x + i % s->n_rows * s->x_bytes, s->y) != 0;
+        const int outcome = s->step(s->stream, s->x + i % s->n_rows * s->x_bytes, s->y);
+        n_refused += outcome != STEPPED && outcome != NOTHING_DUE;
         if (control() != before) {
             n_changes++;
             set_control(before);

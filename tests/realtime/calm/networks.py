@@ -5,7 +5,19 @@ import itertools
 import numpy as np
 
 from streamgru.model.layout import Q8, SCALE
-from streamgru.model.spec import Concat, Dense, Embedding, Gru, Input, LayerNorm, Softmax
+from streamgru.model.spec import (
+    Add,
+    AveragePool1d,
+    Concat,
+    Conv1d,
+    Dense,
+    Embedding,
+    Gru,
+    Input,
+    LayerNorm,
+    MaxPool1d,
+    Softmax,
+)
 from streamgru.stream.model import Model
 from tests.networks import gru_tensors, spec_of, uniform
 
@@ -22,6 +34,7 @@ def networks():
     for stored in (as_f16, as_q8):
         for variant, n_hid in itertools.product(("after", "before"), (8, 64)):
             models[f"{variant} {n_hid} {stored.__name__.removeprefix('as_')}"] = one_gru(n_hid, variant, stored)
+    models |= {"windows": windows(1, 0), "late windows": windows(2, 2)}
     return models | {f"stack {kind.__name__.removeprefix('as_')}": stack(kind) for kind in (as_f32, as_f16, as_q8)}
 
 
@@ -79,6 +92,21 @@ def stack(stored):
         **gru_tensors(rng, "high", 9, 17),
     }
     return Model(spec, stored(tensors), kernel="packed")
+
+
+def windows(stride, ahead):
+    """What keeps rows of its input, with and without some that it waits for."""
+    rng = np.random.default_rng(4)
+    spec = spec_of(
+        Conv1d(name="conv", n_out=N_IN, size=3, dilation=2, before=4 - ahead, inputs=("x",)),
+        Add(name="sum", inputs=("conv", "x")),
+        AveragePool1d(name="mean", size=3, stride=stride, before=2),
+        Gru(name="gru", n_hid=9),
+        MaxPool1d(name="top", size=2, before=1),
+        n_in=N_IN,
+    )
+    tensors = gru_tensors(rng, "gru", N_IN, 9) | {"conv.weight": uniform(rng, N_IN, 3 * N_IN)}
+    return Model(spec, tensors, kernel="packed")
 
 
 def inputs(n_rows):
