@@ -114,7 +114,9 @@ class Datasets(Mapping[str, NDArray[Any]]):
             found, total = {}, 0
             for name in node.attrs:
                 item = node.attrs.get_id(name)
-                total += item.get_storage_size() + 16 * math.prod(item.shape)
+                if item.shape is None:
+                    continue
+                total += math.prod(item.shape) * max(item.dtype.itemsize, 16)
                 if total > MAX_TEXT_BYTES:
                     raise FormatError(f"{what}: expected at most {MAX_TEXT_BYTES} bytes")
                 is_text = self._h5py.check_string_dtype(item.dtype) is not None
