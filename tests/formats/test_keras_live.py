@@ -110,8 +110,8 @@ CURVES = {
     "leaky": lambda: stack(gru(activation="leaky_relu"), layers.LeakyReLU(0.1), layers.LeakyReLU(), gru()),
     "elu": lambda: stack(gru(activation="elu"), layers.ELU(0.7), layers.Dense(3, activation="gelu")),
     "clip": lambda: stack(layers.ReLU(6.0), layers.Dense(4, activation="relu6"), gru(activation="softsign")),
-    "others": lambda: stack(layers.Dense(4, activation="selu"), layers.Dense(4, activation="silu"), gru(),
-                            layers.Activation("softplus"), layers.ReLU(threshold=0.5), layers.Activation("exponential")),
+    "others": lambda: stack(layers.Dense(4, activation="selu"), layers.Dense(4, activation="silu"), layers.ReLU(threshold=0.5),
+                            layers.Activation("softplus"), gru(), layers.Activation("exponential")),
     "a layer": lambda: stack(gru(), layers.Dense(3, activation=layers.LeakyReLU(0.2))),
 }  # fmt: skip
 
@@ -126,7 +126,7 @@ def seeded():
 def shaken(model, rng):
     """Weights as after a training: the biases, scales and statistics that Keras makes 0 and 1 as well."""
     model.set_weights([
-        w if w.dtype.kind != "f" else np.abs(rng.normal(1, 0.3, w.shape)) if np.all(w == 1) else rng.normal(0, 0.4, w.shape)
+        np.abs(rng.normal(1, 0.3, w.shape)) if np.all(w == 1) else rng.normal(0, 0.4, w.shape)
         for w in model.get_weights()
     ])  # fmt: skip
     return model
@@ -148,7 +148,7 @@ def expected(model, xs):
 
 def inputs_of(model, found, xs):
     """The arrays by the names that they have in the spec: those of Keras, with plain characters."""
-    names = [tensor.name.replace(" ", "_") for tensor in model.inputs]
+    names = [tensor._keras_history.operation.name.replace(" ", "_") for tensor in model.inputs]
     if isinstance(model, keras.Sequential):
         names = [found.spec.main.inputs[0].name]
     return {name: x[0] for name, x in zip(names, xs, strict=True)}

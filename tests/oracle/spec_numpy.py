@@ -1,4 +1,4 @@
-"""A whole program over a whole sequence, in float64 NumPy, from the spec as plain data. Imports nothing of streamgru."""
+"""A program over a whole sequence, in float64 NumPy, from the spec as plain data. Imports nothing of streamgru."""
 
 import math
 
