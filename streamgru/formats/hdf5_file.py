@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from streamgru.errors import FormatError, LoadError, UnsupportedError
 from streamgru.formats.files import MAX_BYTES
+from streamgru.formats.hdf5_headers import claimed
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_OBJECTS = 16_384  # groups and arrays; the state of an optimiser has several for each tensor
@@ -74,14 +75,15 @@ def datasets(data: bytes, where: str) -> Datasets:
         file = h5py.File(h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, settings))
         if file.id.get_create_plist().get_sizes() != (8, 8):
             raise FormatError(f"{where}: expected an HDF5 file with addresses and sizes of 8 bytes")
-        return Datasets(h5py, file, min(MAX_BYTES, FREE_BYTES + MAX_RATIO * len(data)), where)
+        return Datasets(h5py, file, data, where)
 
 
 class Datasets(Mapping[str, NDArray[Any]]):
     """The arrays of a file by path; each is read when it is asked for, and not kept."""
 
-    def __init__(self, h5py: Any, file: Any, budget: int, where: str) -> None:
-        self._h5py, self._budget, self._where = h5py, budget, where
+    def __init__(self, h5py: Any, file: Any, data: bytes, where: str) -> None:
+        self._h5py, self._data, self._where = h5py, data, where
+        self._budget = min(MAX_BYTES, FREE_BYTES + MAX_RATIO * len(data))
         self._groups: dict[str, Any] = {"": file}
         self._found: dict[str, Any] = {}
         self._walk(file, "", 0)
@@ -111,12 +113,15 @@ class Datasets(Mapping[str, NDArray[Any]]):
         node = self._groups[path] if path in self._groups else self._found[path]
         what = f"{self._where}: the attributes of {path or 'the file'}"
         with _typed(what):
+            lengths = claimed(self._data, self._h5py.h5o.get_info(node.id).addr, what)
             found, total = {}, 0
             for name in node.attrs:
                 item = node.attrs.get_id(name)
                 if item.shape is None:
                     continue
-                total += math.prod(item.shape) * max(item.dtype.itemsize, 16)
+                if name not in lengths:
+                    raise FormatError(f"{what}: expected {name!r} in the header of the object, but it is elsewhere")
+                total += math.prod(item.shape) * max(item.dtype.itemsize, 16) + lengths[name]
                 if total > MAX_TEXT_BYTES:
                     raise FormatError(f"{what}: expected at most {MAX_TEXT_BYTES} bytes")
                 is_text = self._h5py.check_string_dtype(item.dtype) is not None

@@ -106,7 +106,7 @@ def graph(model: dict[str, Any]) -> Graph:
         outputs = tuple(_ends(config.get("output_layers")))
         return Graph(str(config.get("name", "")), nodes, outputs)
     raise UnsupportedError(
-        f"the model is of the class {str(kind)[:80]!r}; expected keras.Sequential or a functional keras.Model: "
+        f"the model is of the class {shown(kind)}; expected keras.Sequential or a functional keras.Model: "
         f"rebuild it as one and copy its weights, {WAY_OUT}"
     )
 
@@ -130,7 +130,7 @@ class Settings:
         """A value that is true or false."""
         value = self.take(*keys, default=default)
         if not isinstance(value, bool):
-            raise SpecError(f"{self.what}: expected {keys[0]} to be true or false, got {str(value)[:80]!r}")
+            raise SpecError(f"{self.what}: expected {keys[0]} to be true or false, got {shown(value)}")
         return value
 
     def size(self, *keys: str, default: Any = MISSING) -> int:
@@ -138,7 +138,7 @@ class Settings:
         value = self.take(*keys, default=default)
         value = value[0] if isinstance(value, list) and len(value) == 1 else value
         if type(value) is not int or not 1 <= value <= 65_536:
-            raise SpecError(f"{self.what}: expected {keys[0]} from 1 to 65536, got {str(value)[:80]!r}")
+            raise SpecError(f"{self.what}: expected {keys[0]} from 1 to 65536, got {shown(value)}")
         return value
 
     def number(self, *keys: str, default: Any = MISSING) -> float:
@@ -146,14 +146,14 @@ class Settings:
         value = self.take(*keys, default=default)
         value = value["config"].get("value") if isinstance(value, dict) and "config" in value else value
         if type(value) not in (int, float) or not math.isfinite(value):
-            raise SpecError(f"{self.what}: expected {keys[0]} to be a number, got {str(value)[:80]!r}")
+            raise SpecError(f"{self.what}: expected {keys[0]} to be a number, got {shown(value)}")
         return float(value)
 
     def only(self, key: str, *allowed: Any) -> None:
         """Refuse every value of *key* but these."""
         value = self.take(key, default=allowed[0])
         if value not in allowed:
-            self.refuse(f"{key} is {str(value)[:80]!r}; this version knows {' and '.join(map(repr, allowed))} alone")
+            self.refuse(f"{key} is {shown(value)}; this version knows {' and '.join(map(repr, allowed))} alone")
 
     def refuse(self, why: str) -> NoReturn:
         """Say what it is about this layer that cannot be run."""
@@ -165,15 +165,20 @@ class Settings:
         self.only("quantization_config", None)
         for key, value in self._left.items():
             if not (key in IDLE_KEYS or key in idle or key.endswith(IDLE_ENDINGS)):
-                self.refuse(f"its config has {key} = {str(value)[:80]!r}, which is not understood")
+                self.refuse(f"its config has {key} = {shown(value)}, which is not understood")
 
     def _check_dtype(self, dtype: Any) -> None:
         while isinstance(dtype, dict):  # a policy
             dtype = dtype.get("config", dtype).get("name") if isinstance(dtype.get("config", dtype), dict) else None
         if dtype is not None and "float" not in str(dtype).replace("float8", "") and dtype not in ("int32", "int64"):
-            self.refuse(f"its dtype is {str(dtype)[:80]!r}")
+            self.refuse(f"its dtype is {shown(dtype)}")
         if "int8" in str(dtype) or "int4" in str(dtype):
             self.refuse("it is quantised")
+
+
+def shown(value: Any) -> str:
+    """What a message says of a value that somebody else has chosen."""
+    return repr(value)[:80]
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -239,15 +244,15 @@ def _call(call: Any, name: str) -> Iterator[str]:
         yield from _tensors(call.get("args"), name)
         for key, value in _dict(call.get("kwargs", {}), f"layer {name!r}").items():
             if value not in (None, False) and key not in ("training",):
-                raise _odd_call(name, f"{key}={str(value)[:80]}")
+                raise _odd_call(name, f"{key}={shown(value)}")
         return
     for source in [call] if isinstance(call, list) and call and isinstance(call[0], str) else call:  # Keras 1 and 2
         if not isinstance(source, list) or not 3 <= len(source) <= 4 or not isinstance(source[0], str):
-            raise SpecError(f"layer {name!r}: expected inbound_nodes of [name, node, tensor], got {str(source)[:80]}")
+            raise SpecError(f"layer {name!r}: expected inbound_nodes of [name, node, tensor], got {shown(source)}")
         settings = _dict(source[3], f"layer {name!r}") if len(source) == 4 else {}
         for key, value in settings.items():
             if value not in (None, False) and key not in ("training", "name"):
-                raise _odd_call(name, f"{key}={str(value)[:80]}")
+                raise _odd_call(name, f"{key}={shown(value)}")
         yield _first(source[:3], name)
 
 
@@ -258,7 +263,7 @@ def _tensors(value: Any, name: str, depth: int = 0) -> Iterator[str]:
     elif isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         history = _dict(value.get("config"), f"layer {name!r}").get("keras_history")
         if not isinstance(history, list) or len(history) != 3:
-            raise SpecError(f"layer {name!r}: expected keras_history [name, node, tensor], got {str(history)[:80]}")
+            raise SpecError(f"layer {name!r}: expected keras_history [name, node, tensor], got {shown(history)}")
         yield _first(history, name)
     else:
         raise _odd_call(name, str(value)[:80])
@@ -286,8 +291,8 @@ def _ends(outputs: Any) -> Iterator[str]:
     ends = list(outputs.values()) if isinstance(outputs, dict) else outputs
     ends = [ends] if isinstance(ends, list) and ends and isinstance(ends[0], str) else ends
     if not isinstance(ends, list) or not ends:
-        raise SpecError(f"the model: expected output_layers, got {str(outputs)[:80]}")
+        raise SpecError(f"the model: expected output_layers, got {shown(outputs)}")
     for end in ends:
         if not isinstance(end, list) or len(end) != 3:
-            raise SpecError(f"the model: expected output_layers of [name, node, tensor], got {str(end)[:80]}")
+            raise SpecError(f"the model: expected output_layers of [name, node, tensor], got {shown(end)}")
         yield _first(end, str(end[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamgru.formats.keras_config import Settings
+from streamgru.formats.keras_config import Settings, shown
 
 # Plain data, as in the JSON of a spec: the name of a function, or a table with its parameters.
 Function = str | dict[str, Any]
@@ -36,7 +36,7 @@ def activation(value: Any, version: int, settings: Settings) -> Function:
     if value == "relu6":
         return {"function": "clip", "alpha": 0.0, "beta": 6.0}
     if not isinstance(value, str) or value not in SAME:
-        settings.refuse(f"its activation is {str(value)[:200]}, which this version has no function for")
+        settings.refuse(f"its activation is {shown(value)}, which this version has no function for")
     return SAME[value]
 
 

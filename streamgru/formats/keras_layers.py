@@ -11,7 +11,7 @@ import numpy as np
 from streamgru.formats import keras_functions, keras_recurrent, keras_windows
 from streamgru.formats import keras_weights as w
 from streamgru.formats.keras_build import Builder, Value, one, plain, settle
-from streamgru.formats.keras_config import Node, Settings, layer
+from streamgru.formats.keras_config import Node, Settings, layer, shown
 from streamgru.formats.keras_functions import activation
 from streamgru.model import spec as s
 
@@ -41,9 +41,7 @@ def _input(b: Builder, node: Node, settings: Settings, inputs: Sequence[Value]) 
         or not 2 <= len(shape) <= 3
         or any(type(n) is not int and n is not None for n in shape)
     ):
-        settings.refuse(
-            f"its shape is {str(shape)[:80]}; expected (batch, steps, features), or (batch, steps) of tokens"
-        )
+        settings.refuse(f"its shape is {shown(shape)}; expected (batch, steps, features), or (batch, steps) of tokens")
     for key in ("dtype", "sparse", "ragged", "optional"):
         value = settings.take(key, default=None)
         if key != "dtype" and value not in (None, False):
@@ -235,7 +233,7 @@ def _last_axis(settings: Settings, value: Value) -> None:
     axis = settings.take("axis", default=-1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if axis not in (-1, 2 if value.sequence else 1):
-        settings.refuse(f"its axis is {str(axis)[:80]}; expected the last one, the features")
+        settings.refuse(f"its axis is {shown(axis)}; expected the last one, the features")
 
 
 def _alike(inputs: Sequence[Value], settings: Settings) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from streamgru.formats import keras_weights as w
 from streamgru.formats.keras_build import Builder, Value
-from streamgru.formats.keras_config import Node, Settings
+from streamgru.formats.keras_config import Node, Settings, shown
 from streamgru.formats.keras_functions import activation
 
 
@@ -18,7 +18,7 @@ def zero_padding(b: Builder, node: Node, settings: Settings, inputs: Sequence[Va
     given = given[0] if isinstance(given, list) and len(given) == 1 else given
     ends = [given, given] if type(given) is int else given
     if not isinstance(ends, list) or len(ends) != 2 or any(type(n) is not int or not 0 <= n <= 65_536 for n in ends):
-        settings.refuse(f"its padding is {str(given)[:80]}; expected one or two numbers of steps")
+        settings.refuse(f"its padding is {shown(given)}; expected one or two numbers of steps")
     _plain_axes(settings)
     before, after = value.padding[0] + ends[0], value.padding[1] + ends[1]
     b.found(node.name, f"{ends[0]} zeros before and {ends[1]} after, part of the layer behind it")
@@ -96,7 +96,7 @@ def _window(settings: Settings, value: Value, reach: int, stride: int) -> tuple[
         total = max((-(-value.n_steps // stride) - 1) * stride + reach - value.n_steps, 0)
         before, after = total // 2, total - total // 2
     elif padding != "valid":
-        settings.refuse(f"its padding is {str(padding)[:80]!r}; expected 'causal', 'same' or 'valid'")
+        settings.refuse(f"its padding is {shown(padding)}; expected 'causal', 'same' or 'valid'")
     n_steps = None if value.n_steps is None else (value.n_steps + before + after - reach) // stride + 1
     if n_steps is not None and n_steps < 1:
         settings.refuse(f"its window of {reach} steps does not fit into {value.n_steps}")

@@ -162,6 +162,26 @@ def test_a_text_of_no_length_does_not_hang():
             datasets(data[:space] + size.to_bytes(8, "little") + data[space + 8 :], "x")
 
 
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_a_text_that_claims_to_be_long(libver):
+    """The library would reserve what it claims, up to 4 GiB, before it looks for it."""
+    data = written(plain, libver=libver)
+    version = data.index(b"\x05\0\0\0" + data.index(b"GCOL").to_bytes(8, "little"))
+    for length in (17 << 20, (1 << 32) - 1):
+        changed = data[:version] + length.to_bytes(4, "little") + data[version + 4 :]
+        with pytest.raises(FormatError, match=r"at most 16777216 bytes|not a well-formed"):  # latest: a checksum
+            datasets(changed, "x").attributes()
+
+
+def test_attributes_that_are_elsewhere():
+    """Many of them are kept in a heap of their own, whose claims nobody has looked at."""
+    data = written(lambda file: [file.attrs.__setitem__(f"a{i}", "text") for i in range(20)], libver="latest")
+    with pytest.raises(FormatError, match="elsewhere"):
+        datasets(data, "x").attributes()
+    data = written(lambda file: [file.attrs.__setitem__(f"a{i}", "text" * i) for i in range(99)])
+    assert datasets(data, "x").attributes() == {f"a{i}": "text" * i for i in range(99)}
+
+
 FUZZ = """
 import sys
 from streamgru.errors import FormatError

@@ -166,7 +166,8 @@ def test_keras_1(rng, x, n_arrays):
     layer = entry(
         "GRU", "gru_1", output_dim=N_HID, activation="tanh", inner_activation="hard_sigmoid", return_sequences=True,
         init="glorot_uniform", inner_init="orthogonal", consume_less="cpu", dropout_W=0.1, dropout_U=0.1,
-        U_regularizer=None, W_regularizer=None, b_regularizer=None, input_dim=N_IN, input_length=None, go_backwards=False, unroll=False,
+        U_regularizer=None, W_regularizer=None, b_regularizer=None, input_dim=N_IN,
+        input_length=None, go_backwards=False, unroll=False,
         batch_input_shape=[None, None, N_IN],
     )  # fmt: skip
     inner = entry("Dense", "dense_1", output_dim=2, activation="sigmoid", bias=True, init="uniform", input_dim=None)
@@ -220,11 +221,11 @@ CONFIGS = {
     r"units from 1 to 65536, got 'many'": {"units": "many"},
     r"use_bias to be true or false": {"use_bias": "yes"},
     r"no function for": {"activation": "my_activation"},
-    r"function.*my_module.* no function for": {
+    r"its activation is \{'module': 'my_module'": {
         "activation": {"module": "my_module", "class_name": "function", "config": "tanh"}
     },
     r"time_major is True": {"time_major": True},
-    r"int8": {"dtype": "int8_from_float32"},
+    r"it is quantised": {"dtype": "int8_from_float32"},
     r"shape \(any, 15\), got \(3, 12\)": {"units": 5},
 }
 

@@ -110,8 +110,9 @@ CURVES = {
     "leaky": lambda: stack(gru(activation="leaky_relu"), layers.LeakyReLU(0.1), layers.LeakyReLU(), gru()),
     "elu": lambda: stack(gru(activation="elu"), layers.ELU(0.7), layers.Dense(3, activation="gelu")),
     "clip": lambda: stack(layers.ReLU(6.0), layers.Dense(4, activation="relu6"), gru(activation="softsign")),
-    "others": lambda: stack(layers.Dense(4, activation="selu"), layers.Dense(4, activation="silu"), layers.ReLU(threshold=0.5),
-                            layers.Activation("softplus"), gru(), layers.Activation("exponential")),
+    "others": lambda: stack(layers.Dense(4, activation="selu"), layers.Dense(4, activation="silu"),
+                            layers.ReLU(threshold=0.5), layers.Activation("softplus"), gru(),
+                            layers.Activation("exponential")),
     "a layer": lambda: stack(gru(), layers.Dense(3, activation=layers.LeakyReLU(0.2))),
 }  # fmt: skip
 
