@@ -12,7 +12,7 @@ import numpy as np
 
 from streamgru.errors import SpecError, UnsupportedError
 from streamgru.formats.keras_config import Node, Settings
-from streamgru.formats.keras_functions import Function
+from streamgru.formats.keras_functions import Function, named
 from streamgru.formats.keras_weights import Array, Tensors
 from streamgru.model import spec as s
 
@@ -77,6 +77,7 @@ class Builder:
         """Apply a function to *value*, as a layer of its own; none for the linear one."""
         if function == "linear":
             return value
+        self.found(plain(name), named(function))
         kind = "softmax" if function == "softmax" else "activation"
         made = self.layer(kind, name, [value], **({} if kind == "softmax" else {"function": function}))
         return replace(value, name=made.name)
@@ -96,7 +97,7 @@ class Builder:
         """Note what a layer became, and from which arrays."""
         paths = source.paths if source else ()
         arrays = ", ".join(f"{path} {array.shape}" for path, array in zip(paths, tensors, strict=False))
-        self.findings.append(f"{arrays or 'no arrays'} -> layer {name}: {what}")
+        self.findings.append(f"{arrays}{' -> ' if arrays else ''}layer {name}: {what}")
 
 
 def plain(name: str) -> str:

@@ -40,6 +40,13 @@ def activation(value: Any, version: int, settings: Settings) -> Function:
     return SAME[value]
 
 
+def named(function: Function) -> str:
+    """A function as people read it, its parameters behind."""
+    if isinstance(function, str):
+        return function
+    return f"{function['function']}({', '.join(f'{function[key]:g}' for key in ('alpha', 'beta') if key in function)})"
+
+
 def hard_sigmoid(version: int) -> str:
     """Up to Keras 2 it was ``clip(0.2 x + 0.5, 0, 1)``; Keras 3 has ``clip(x / 6 + 0.5, 0, 1)`` under the same name."""
     return "hard_sigmoid_keras3" if version >= 3 else "hard_sigmoid"

@@ -12,7 +12,7 @@ from streamgru.formats import keras_functions, keras_recurrent, keras_windows
 from streamgru.formats import keras_weights as w
 from streamgru.formats.keras_build import Builder, Value, one, plain, settle
 from streamgru.formats.keras_config import Node, Settings, layer, shown
-from streamgru.formats.keras_functions import activation
+from streamgru.formats.keras_functions import activation, named
 from streamgru.model import spec as s
 
 Handler = Callable[[Builder, Node, Settings, Sequence[Value]], Value]
@@ -83,7 +83,7 @@ def _dense(b: Builder, node: Node, settings: Settings, inputs: Sequence[Value]) 
     arrays = source.read()
     made = b.layer("dense", node.name, [value], n_out=n_out, function=own)
     b.give(made, w.dense(arrays, made, settings.what))
-    b.found(made.name, f"dense, {own}, {value.size} -> {n_out}", source, arrays)
+    b.found(made.name, f"dense, {named(own)}, {value.size} -> {n_out}", source, arrays)
     return b.function(f"{node.name}.softmax", rest, replace(value, name=made.name, size=n_out))
 
 
@@ -167,7 +167,8 @@ def _rescaling(b: Builder, node: Node, settings: Settings, inputs: Sequence[Valu
 def _activation(b: Builder, node: Node, settings: Settings, inputs: Sequence[Value]) -> Value:
     value = one(inputs, settings)
     function = keras_functions.of_layer(node.kind, settings, b.version)
-    b.found(plain(node.name), str(function))
+    if function == "linear":
+        b.found(plain(node.name), "left out, since it changes nothing")
     return b.function(node.name, function, value)
 
 

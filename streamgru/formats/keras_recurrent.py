@@ -8,7 +8,7 @@ from dataclasses import replace
 from streamgru.formats import keras_weights as w
 from streamgru.formats.keras_build import Builder, Source, Value, one
 from streamgru.formats.keras_config import Node, Settings, layer
-from streamgru.formats.keras_functions import activation, hard_sigmoid
+from streamgru.formats.keras_functions import activation, hard_sigmoid, named
 
 IDLE = ("dropout", "recurrent_dropout", "dropout_W", "dropout_U", "implementation", "unroll", "stateful",
         "consume_less", "zero_output_for_mask", "return_state", "reset_after", "use_cudnn")  # fmt: skip
@@ -91,7 +91,7 @@ def _one_way(
     tensors = w.gru(arrays, made, settings.what)
     b.give(made, tensors)
     meaning = f" (Keras {b.version}: clip({'x / 6' if b.version >= 3 else '0.2 x'} + 0.5, 0, 1))"
-    told = f"gate {gate}{meaning if gate == hard_sigmoid(b.version) else ''}, candidate {candidate}"
+    told = f"gate {named(gate)}{meaning if gate == hard_sigmoid(b.version) else ''}, candidate {named(candidate)}"
     way = "reads from the end, " if backwards else ""
     what = f"gru, reset {'after' if after else 'before'} the product, {told}, {way}{value.size} -> {n_hid}"
     b.found(made.name, what, source, arrays)

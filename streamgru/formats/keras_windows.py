@@ -8,7 +8,7 @@ from dataclasses import replace
 from streamgru.formats import keras_weights as w
 from streamgru.formats.keras_build import Builder, Value
 from streamgru.formats.keras_config import Node, Settings, shown
-from streamgru.formats.keras_functions import activation
+from streamgru.formats.keras_functions import activation, named
 
 
 def zero_padding(b: Builder, node: Node, settings: Settings, inputs: Sequence[Value]) -> Value:
@@ -46,7 +46,7 @@ def conv1d(b: Builder, node: Node, settings: Settings, inputs: Sequence[Value]) 
     kernels = [w.ungrouped(array, groups) if array.ndim == 3 else array for array in arrays[:1]]
     b.give(made, w.conv1d([*kernels, *arrays[1:]], made, settings.what))
     zeros = f"{before} zeros before and {after} after"
-    b.found(made.name, f"conv1d of {size} steps, {zeros}, {own}, {value.size} -> {n_out}", source, arrays)
+    b.found(made.name, f"conv1d of {size} steps, {zeros}, {named(own)}, {value.size} -> {n_out}", source, arrays)
     result = replace(value, name=made.name, size=n_out, n_steps=n_steps, padding=(0, 0))
     return b.function(f"{node.name}.softmax", rest, result)
 

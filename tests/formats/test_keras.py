@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -357,3 +359,50 @@ def test_handwriting_from_its_h5_file(kernel):
         x, y = recorded["x"].astype(np.float32), recorded["expected_softmax_f64"]
     got = np.stack([model.stream().run(letter)[-1] for letter in x])
     np.testing.assert_allclose(got, y, atol=1e-5)
+
+
+AUDIT = """
+import sys
+import h5py
+import streamgru
+streamgru.load(sys.argv[1])  # what is imported once is imported now
+streamgru.load(sys.argv[2])
+events = []
+
+def hook(event, args):
+    if event in ("exec", "compile", "import", "pickle.find_class", "os.system", "os.exec", "os.posix_spawn",
+                 "subprocess.Popen", "marshal.loads", "ctypes.dlopen") or event.startswith("socket."):
+        events.append((event, str(args)))
+    if event == "open" and str(args[0]) not in {"/proc/self/maps", *sys.argv[1:]}:
+        events.append((event, str(args)))
+
+sys.addaudithook(hook)
+for path in sys.argv[1:]:
+    try:
+        streamgru.load(path)
+    except streamgru.LoadError:
+        pass
+if events:
+    sys.exit(f"unexpected: {events}")
+print(len(sys.argv) - 1, "files")
+"""
+
+
+def test_loading_executes_nothing(tmp_path):
+    """Watched by an audit hook in a process of its own."""
+    code = {"module": "os", "class_name": "system", "config": "true", "registered_name": "os>system"}
+    external = io.BytesIO()
+    with h5py.File(external, "w") as file:
+        file["layers"] = h5py.ExternalLink(str(tmp_path / "keras"), "/")
+    files = small() | {
+        "torn": small()["h5"][:-9],
+        "lambda": h5(sequential(entry("Lambda", "l", function=code, module="os")), {"l": {}}),
+        "activation": h5(sequential(entry("GRU", "g", **{**GRU2, "activation": code})), {"g": {}}),
+        "class": h5({"class_name": "os.system", "config": {"command": "true"}}, {}),
+        "external": external.getvalue(),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    command = [sys.executable, "-c", AUDIT, *(str(tmp_path / name) for name in files)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == (f"{len(files)} files\n", "", 0)

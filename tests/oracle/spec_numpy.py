@@ -1,6 +1,7 @@
 """A program over a whole sequence, in float64 NumPy, from the spec as plain data. Imports nothing of streamgru."""
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -48,8 +49,8 @@ CURVES = {
 
 def gru(layer, own, x):
     backwards = layer.get("direction") == "reverse"
-    settings = {key: layer[key] for key in ("variant", "gate", "candidate") if key in layer}
-    h = gru_numpy.gru(x[::-1] if backwards else x, **own, **settings)
+    functions = {key: partial(function, given=layer[key]) for key in ("gate", "candidate") if key in layer}
+    h = gru_numpy.gru(x[::-1] if backwards else x, **own, variant=layer.get("variant", "after"), **functions)
     if layer.get("returns") == "last":
         return h[-1:]
     return h[::-1] if backwards else h
