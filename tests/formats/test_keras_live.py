@@ -173,19 +173,26 @@ def test_the_same_answers(tmp_path, rng, which, ending):
     assert found.findings and found.spec.origin == f"Keras {keras.__version__}"
 
 
-RUNS = ("after", "before", "after, no bias", "before, no bias", "functions", "two", "last", "cell", "norms", "scaled",
-        "half norms", "idle", "distributed", "embedding", "two outputs", "residual", "skipped branch")  # fmt: skip
+WHOLE = [which for which in MODELS if which.startswith(("bidirectional", "backwards"))]
 
 
-@pytest.mark.parametrize("which", RUNS)
+@pytest.mark.parametrize("which", sorted(MODELS.keys() - {*WHOLE, "two inputs"}))
 def test_the_engine_gives_them_too(tmp_path, rng, which):
     model = shaken(MODELS[which](), rng)
     model.save(tmp_path / "model.keras")
-    loaded = streamgru.load(tmp_path / "model.keras", dtype="float64")
+    try:
+        loaded = streamgru.load(tmp_path / "model.keras", dtype="float64")
+    except UnsupportedError as error:
+        if "this version has no" in str(error):
+            pytest.xfail("convolution and pooling are not built yet")
+        raise
     xs = data(model, rng)
     y = loaded.stream().run(np.concatenate([x.reshape(N_STEPS, -1) for x in xs], axis=1).astype(np.float64))
     want = expected(model, xs)
-    np.testing.assert_allclose(y[-len(want) :], want, atol=2e-5, rtol=2e-5)
+    if len(want) == 1:
+        y = y[-1:]  # of a network that answers once, the last of its guesses
+    assert len(want) - 4 <= len(y) <= len(want)  # what looks ahead owes the last answers of a sequence that just ends
+    np.testing.assert_allclose(y, want[: len(y)], atol=2e-5, rtol=2e-5)
 
 
 def test_names_of_inputs_and_outputs(tmp_path):
