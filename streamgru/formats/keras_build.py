@@ -90,7 +90,7 @@ class Builder:
         """Multiply by *weight* and add *bias*: numbers, or vectors."""
         made = self.layer("scale", name, [value])
         given = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-        self.give(made, {key: np.broadcast_to(np.float32(number), (value.size,)) for key, number in given.items()})
+        self.give(made, {key: np.broadcast_to(np.float64(number), (value.size,)) for key, number in given.items()})
         return replace(value, name=made.name)
 
     def found(self, name: str, what: str, source: Source | None = None, tensors: Sequence[Array] = ()) -> None:

@@ -7,7 +7,6 @@ Sequential and functional models of Keras 1, 2 and 3 are read. A node's config i
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -17,6 +16,7 @@ from streamgru.errors import FormatError, SpecError, UnsupportedError
 MAX_CONFIG_BYTES = 16 << 20
 MAX_LAYERS = 1000
 WAY_OUT = "or give a spec of the part that is to run, with the names of its layers (spec=, --spec)"
+LARGEST = 3e38  # of a float32, about; more than a number of a config can mean
 MISSING: Any = object()
 OPERATIONS = {"Add": "Add", "Multiply": "Multiply", "Subtract": "Subtract", "Divide": "Divide", "TrueDivide": "Divide"}
 
@@ -94,6 +94,7 @@ def graph(model: dict[str, Any]) -> Graph:
     SpecError, UnsupportedError
         If it is not as Keras writes it, or has a part that is not understood.
     """
+    model = _dict(model, "the model")
     kind, config = model.get("class_name"), model.get("config")
     if kind == "Sequential":
         layers = config if isinstance(config, list) else _dict(config, "Sequential").get("layers")
@@ -143,9 +144,10 @@ class Settings:
 
     def number(self, *keys: str, default: Any = MISSING) -> float:
         """A finite number; Keras 3 writes some as a list of one, or as an array with its dtype."""
-        value = self.take(*keys, default=default)
-        value = value["config"].get("value") if isinstance(value, dict) and "config" in value else value
-        if type(value) not in (int, float) or not math.isfinite(value):
+        value: Any = self.take(*keys, default=default)
+        value = _dict(value.get("config"), self.what).get("value") if isinstance(value, dict) else value
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if type(value) not in (int, float) or not -LARGEST <= value <= LARGEST:
             raise SpecError(f"{self.what}: expected {keys[0]} to be a number, got {shown(value)}")
         return float(value)
 
@@ -202,6 +204,7 @@ def _layers(value: Any) -> list[dict[str, Any]]:
 
 def layer(entry: dict[str, Any], name: str = "") -> Node:
     """One layer without its place: its class, if that is Keras's own, and its config."""
+    entry = _dict(entry, f"layer {name!r}")
     kind, config = str(entry.get("class_name"))[:80], _dict(entry.get("config"), f"layer {name!r}")
     name = str(config.get("name", entry.get("name", name)))
     module, registered = str(entry.get("module") or "keras.layers"), entry.get("registered_name")
@@ -232,7 +235,9 @@ def _functional(entry: dict[str, Any]) -> Node:
     found = layer(entry)
     name = str(entry.get("name", found.name))
     calls = entry.get("inbound_nodes", [])
-    if not isinstance(calls, list) or len(calls) > 1:
+    if not isinstance(calls, list):
+        raise SpecError(f"layer {name!r}: expected inbound_nodes to be a list, got {shown(calls)}")
+    if len(calls) > 1:
         raise UnsupportedError(f"layer {name!r} is called {len(calls)} times; expected layers that are called once")
     inputs = tuple(source for call in calls for source in _call(call, name))
     return Node(name, found.kind, found.config, inputs)
@@ -246,7 +251,8 @@ def _call(call: Any, name: str) -> Iterator[str]:
             if value not in (None, False) and key not in ("training",):
                 raise _odd_call(name, f"{key}={shown(value)}")
         return
-    for source in [call] if isinstance(call, list) and call and isinstance(call[0], str) else call:  # Keras 1 and 2
+    sources = [call] if isinstance(call, list) and call and isinstance(call[0], str) else call
+    for source in sources if isinstance(sources, list) else [sources]:  # Keras 1 and 2
         if not isinstance(source, list) or not 3 <= len(source) <= 4 or not isinstance(source[0], str):
             raise SpecError(f"layer {name!r}: expected inbound_nodes of [name, node, tensor], got {shown(source)}")
         settings = _dict(source[3], f"layer {name!r}") if len(source) == 4 else {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from streamgru.formats import keras_weights as w
 from streamgru.formats.keras_build import Builder, Source, Value, one
-from streamgru.formats.keras_config import Node, Settings, layer
+from streamgru.formats.keras_config import Node, Settings, layer, shown
 from streamgru.formats.keras_functions import activation, hard_sigmoid, named
 
 IDLE = ("dropout", "recurrent_dropout", "dropout_W", "dropout_U", "implementation", "unroll", "stateful",
@@ -33,8 +33,8 @@ def bidirectional(b: Builder, node: Node, settings: Settings, inputs: Sequence[V
     """Two GRUs, of which one reads from the end, and what joins them."""
     value = one(inputs, settings, sequence=True)
     merge = settings.take("merge_mode", default="concat")
-    if merge not in MERGES:
-        settings.refuse(f"its merge_mode is {merge!r}; expected one of {', '.join(MERGES)}")
+    if not isinstance(merge, str) or merge not in MERGES:
+        settings.refuse(f"its merge_mode is {shown(merge)}; expected one of {', '.join(MERGES)}")
     forward = layer(settings.take("layer"), f"{node.name}, its layer")
     given = settings.take("backward_layer", default=None)
     backward = forward if given is None else layer(given, f"{node.name}, its backward layer")

@@ -83,11 +83,11 @@ def dense(arrays: Sequence[Array], layer: s.Dense, what: str) -> Tensors:
     return {"weight": arrays[0].T} | ({"bias": arrays[1]} if len(arrays) == 2 else {})
 
 
-def conv1d(arrays: Sequence[Array], layer: s.Conv1d, what: str) -> Tensors:
+def conv1d(arrays: Sequence[Array], layer: s.Conv1d, what: str, groups: int = 1) -> Tensors:
     """Kernel (size, n_in / groups, n_out), perhaps a bias."""
     _expect_count(arrays, (1, 2), what)
     _expect(arrays[0], (layer.size, None, layer.n_out), what, "the kernel")
-    return {"weight": time_columns(arrays[0])} | ({"bias": arrays[1]} if len(arrays) == 2 else {})
+    return {"weight": time_columns(ungrouped(arrays[0], groups))} | ({"bias": arrays[1]} if len(arrays) == 2 else {})
 
 
 def time_columns(kernel: Array) -> Array:

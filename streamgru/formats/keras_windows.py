@@ -10,6 +10,8 @@ from streamgru.formats.keras_build import Builder, Value
 from streamgru.formats.keras_config import Node, Settings, shown
 from streamgru.formats.keras_functions import activation, named
 
+MAX_WEIGHTS = 1 << 26  # a small file of many groups would else become a large matrix of zeros
+
 
 def zero_padding(b: Builder, node: Node, settings: Settings, inputs: Sequence[Value]) -> Value:
     """Zeros at both ends of the sequence: they go into the layer behind, which knows where its window begins."""
@@ -39,12 +41,13 @@ def conv1d(b: Builder, node: Node, settings: Settings, inputs: Sequence[Value]) 
     arrays = source.read()
     if value.size % groups or n_out % groups:
         settings.refuse(f"its {groups} groups do not divide {value.size} inputs and {n_out} filters")
+    if size * value.size * n_out > MAX_WEIGHTS:
+        settings.refuse(f"as one matrix it has {size * value.size * n_out} weights; expected at most {MAX_WEIGHTS}")
     made = b.layer(
         "conv1d", node.name, [value], n_out=n_out, size=size, stride=stride,
         dilation=dilation, before=before, after=after, function=own,
     )  # fmt: skip
-    kernels = [w.ungrouped(array, groups) if array.ndim == 3 else array for array in arrays[:1]]
-    b.give(made, w.conv1d([*kernels, *arrays[1:]], made, settings.what))
+    b.give(made, w.conv1d(arrays, made, settings.what, groups))
     zeros = f"{before} zeros before and {after} after"
     b.found(made.name, f"conv1d of {size} steps, {zeros}, {named(own)}, {value.size} -> {n_out}", source, arrays)
     result = replace(value, name=made.name, size=n_out, n_steps=n_steps, padding=(0, 0))

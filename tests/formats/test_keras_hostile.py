@@ -1,5 +1,6 @@
 """Keras files made to hurt: a typed error, or a model of the same shapes, and nothing is executed."""
 
+import contextlib
 import io
 import json
 import subprocess
@@ -9,7 +10,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from streamgru.errors import FormatError, LoadError
+from streamgru.errors import FormatError, LoadError, UnsupportedError
+from streamgru.formats import hdf5_file, keras
 from streamgru.formats.read import read
 from tests.formats.keras_files import GRU2, entry, h5, sequential, small
 
@@ -105,3 +107,84 @@ def test_loading_executes_nothing(tmp_path):
     command = [sys.executable, "-c", AUDIT, *(str(tmp_path / name) for name in files)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr, done.returncode) == (f"{len(files)} files\n", "", 0)
+
+
+JUNK = [
+    None, True, -1, 0, 10**400, 1e400, float("nan"), "", "x", "../..", [], [[]], [1, 2, 3], ["a"] * 3, {},
+    {"config": 3},    {"class_name": "__keras_tensor__"}, {"class_name": "GRU", "config": {}}, {"config": {"name": []}},
+]  # fmt: skip
+
+
+def places(value, path=()):
+    """Every place in a tree of JSON."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield from places(item, (*path, key))
+
+
+def replaced(value, path, new):
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copy
+
+
+FLOAT = {"name": "float32"}
+
+
+def everything():
+    """A functional model of Keras 3's form with one layer of most kinds."""
+    parts = [
+        entry("InputLayer", "x", batch_shape=[None, 9, 4], dtype="float32"),
+        entry("ZeroPadding1D", "pad", padding=[2, 0]),
+        entry("Conv1D", "conv", filters=4, kernel_size=[3], strides=[1], padding="valid", activation="relu", groups=1),
+        entry("BatchNormalization", "norm", axis=[-1], epsilon=1e-3, center=False),
+        entry("AveragePooling1D", "pool", pool_size=[2], strides=None, padding="valid"),
+        entry("Bidirectional", "both", merge_mode="sum", layer=entry("GRU", "inner", **GRU2, reset_after=True)),
+        entry("RNN", "rnn", cell=entry("GRUCell", "cell", units=4, reset_after=True), return_sequences=True),
+        entry("TimeDistributed", "each", layer=entry("Dense", "d", units=4, activation="linear")),
+        entry("Normalization", "adapt", axis=-1, mean=[[[1.0]]], variance=2.0, invert=False),
+        entry("Rescaling", "scale", scale=0.5, offset={"class_name": "__numpy__", "config": {"value": 1.0}}),
+        entry("ReLU", "relu", max_value=None, negative_slope=[0.0], threshold=0.0),
+        entry("Reshape", "same", target_shape=[-1, 4]),
+        entry("Masking", "mask", mask_value=0.0),
+        entry("Dense", "out", units=2, activation="softmax", dtype={"class_name": "DTypePolicy", "config": FLOAT}),
+    ]  # fmt: skip
+    before = None
+    for part in parts:
+        history = {"class_name": "__keras_tensor__", "config": {"keras_history": [before, 0, 0]}}
+        part |= {"module": "keras.layers", "name": part["config"]["name"]}
+        part["inbound_nodes"] = [{"args": [history], "kwargs": {"mask": None}}] if before else []
+        before = part["name"]
+    return {"class_name": "Functional", "config": {"name": "m", "layers": parts, "output_layers": [[before, 0, 0]]}}
+
+
+def test_any_value_of_a_config_replaced():
+    """Whatever stands where, a typed error comes, not one of Python."""
+    model = everything()
+    gru = {"k": np.ones((4, 12)), "r": np.ones((4, 12)), "b": np.ones((2, 12))}
+    weights = {
+        "conv": {"k": np.ones((3, 4, 4)), "b": np.ones(4)}, "norm": {k: np.ones(4) for k in "gmv"},
+        "both": {f"{end}{key}": array for end in "fb" for key, array in gru.items()},
+        "rnn": gru, "each": {"k": np.ones((4, 4))}, "out": {"k": np.ones((4, 2))},
+    }  # fmt: skip
+    data = hdf5_file.datasets(h5(None, weights, root=""), "x")
+    sources = {name: [f"{name}/{name}/{key}:0" for key in arrays] for name, arrays in weights.items()}
+    assert len(keras._build(keras.graph(model), data, sources, "3.0")[2]) > 12
+    n_tried = 0
+    for path in places(model):
+        for junk in JUNK:
+            with contextlib.suppress(LoadError):
+                keras._build(keras.graph(replaced(model, path, junk)), data, sources, "3.0")
+            n_tried += 1
+    assert n_tried > 4000
+
+
+def test_many_groups_are_no_bomb():
+    """As one matrix they would have 17 GB of zeros."""
+    conv = entry("Conv1D", "c", filters=65_536, kernel_size=[1], groups=65_536, batch_input_shape=[None, None, 65_536])
+    data = h5({"class_name": "Sequential", "config": [conv]}, {"c": {"k": np.ones((1, 1, 65_536))}})
+    with pytest.raises(UnsupportedError, match="4294967296 weights"):
+        read(data)
