@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import math
 import os
-import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from streamgru.errors import FormatError, LoadError, UnsupportedError
 from streamgru.formats.files import MAX_BYTES
 from streamgru.formats.hdf5_headers import claimed
+from streamgru.formats.hdf5_heaps import check_heaps
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_OBJECTS = 16_384  # groups and arrays; the state of an optimiser has several for each tensor
@@ -30,8 +30,6 @@ MAX_TEXT_BYTES = 16 << 20  # of all attributes of one object
 FREE_BYTES = 64 << 20  # what the arrays of any file may inflate to
 MAX_RATIO = 100  # beyond it, how many times its size
 
-HEAP_MAGIC = b"GCOL\x01\0\0\0"
-HEAP_ITEM = struct.Struct("<H6xQ")  # index and size, before each text
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3  # numbers of HDF5's own filters
 FILTER_ORDER = (SHUFFLE, DEFLATE, FLETCHER32)
 
@@ -64,7 +62,7 @@ def datasets(data: bytes, where: str) -> Datasets:
         ) from None
     if not data.startswith(MAGIC):
         raise FormatError(f"{where}: expected an HDF5 file, got {len(data)} bytes that begin with {data[:8]!r}")
-    _check_heaps(data, where)
+    check_heaps(data, where)
     with _typed(where):
         # The core driver works on a copy in memory. The name is never opened, but two files of one name
         # are one file to it: the second would be answered with the contents of the first.
@@ -165,21 +163,6 @@ class Datasets(Mapping[str, NDArray[Any]]):
             )
         if DEFLATE in filters and n_bytes:
             _check_inflation(dataset, n_chunk, what)
-
-
-def _check_heaps(data: bytes, where: str) -> None:
-    """Walk through every collection of long texts: one without length would keep HDF5 in a loop for ever."""
-    at = data.find(HEAP_MAGIC)
-    while at >= 0:
-        size = int.from_bytes(data[at + 8 : at + 16], "little")
-        end, item = at + size, at + 16
-        while item + HEAP_ITEM.size <= min(end, len(data)):
-            index, n_bytes = HEAP_ITEM.unpack_from(data, item)
-            # Index 0 is the space that is left, and counts its own header.
-            item += HEAP_ITEM.size + -(-n_bytes // 8) * 8 if index else n_bytes
-            if item > end or (index == 0 and n_bytes < HEAP_ITEM.size):
-                raise FormatError(f"{where}: damaged: texts of impossible lengths")
-        at = data.find(HEAP_MAGIC, at + 1)
 
 
 def _check_inflation(dataset: Any, n_chunk: int, what: str) -> None:

@@ -148,7 +148,7 @@ def _normalization(b: Builder, node: Node, settings: Settings, inputs: Sequence[
         told = [array.ravel() for array in source.read()[:2]]  # the third counts what was seen
     try:
         mean, variance = (np.broadcast_to(np.ravel(np.asarray(part, np.float64)), (value.size,)) for part in told)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         settings.refuse(f"expected a mean and a variance for each of {value.size} features")
     deviation = np.maximum(np.sqrt(np.maximum(variance, 0)), EPSILON)
     weight, bias = (deviation, mean) if invert else (1 / deviation, -mean / deviation)

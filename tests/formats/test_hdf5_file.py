@@ -162,6 +162,17 @@ def test_a_text_of_no_length_does_not_hang():
             datasets(data[:space] + size.to_bytes(8, "little") + data[space + 8 :], "x")
 
 
+def test_a_list_of_free_places_that_goes_in_circles():
+    """The library itself follows it for ever, and takes memory at each turn."""
+    data = written(plain)
+    heap = data.index(b"HEAP")
+    first, address = (int.from_bytes(data[i : i + 8], "little") for i in (heap + 16, heap + 24))
+    at = address + first
+    for following in (first, 0, 1 << 62):
+        with pytest.raises(FormatError, match="free places"):
+            datasets(data[:at] + following.to_bytes(8, "little") + data[at + 8 :], "x")
+
+
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
 def test_a_text_that_claims_to_be_long(libver):
     """The library would reserve what it claims, up to 4 GiB, before it looks for it."""
