@@ -1,4 +1,4 @@
-"""The two kinds of heaps of an HDF5 file, walked through before the HDF5 library does: a damaged one would never end."""
+"""The two kinds of heaps of an HDF5 file, walked through before the HDF5 library does: it would never come back."""
 
 from __future__ import annotations
 
