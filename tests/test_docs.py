@@ -9,7 +9,8 @@ On every page, from top to bottom, in one temporary folder:
 
 A comment before a block changes this: ``<!-- file: NAME -->`` writes the block to a file instead,
 ``<!-- background -->`` runs it until the end of the page, beginning when it listens, ``<!-- needs:
-torch -->`` leaves it out where torch is not installed, ``<!-- not run: WHY -->`` everywhere.
+torch -->`` leaves it out where torch is not installed (or any of several, with commas), ``<!-- not run: WHY -->``
+everywhere.
 """
 
 import contextlib
@@ -37,13 +38,17 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)]
 BLOCK = re.compile(r"(?:^<!-- (?P<note>[^\n]*) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
-HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 
 def blocks(page):
     """The blocks of a page that are run or are output: (note, kind, text) each."""
     found = BLOCK.finditer(page.read_text(encoding="utf-8"))
     return [(match["note"] or "", match["kind"], match["text"]) for match in found]
+
+
+def needed(note):
+    """The packages that a block cannot do without."""
+    return note.removeprefix("needs: ").split(", ") if note.startswith("needs: ") else []
 
 
 def matches(expected, actual):
@@ -70,7 +75,7 @@ class Page:
         text = re.sub(r"\b9000\b", str(self.port), text)
         if note.startswith("file: "):
             Path(note.removeprefix("file: ")).write_text(text)
-        elif note.startswith("not run") or (note == "needs: torch" and not HAS_TORCH):
+        elif note.startswith("not run") or not all(map(importlib.util.find_spec, needed(note))):
             pass
         elif kind == "python":
             printed, complaints = io.StringIO(), io.StringIO()

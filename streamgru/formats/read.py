@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass
+from types import ModuleType
 
 from streamgru.errors import FormatError, UnsupportedError
-from streamgru.formats import native, safetensors_file, torch
+from streamgru.formats import hdf5_file, native, safetensors_file, torch, zip_file
 from streamgru.formats.builtin import builtin_path
 from streamgru.formats.files import read_bytes
 from streamgru.formats.safetensors_file import Tensors
@@ -19,7 +21,6 @@ TORCH_ADVICE = (
     "It may hold code, so it is not opened. Where the model was trained, save it with "
     "safetensors.torch.save_file(model.state_dict(), path), or call streamgru.from_torch(model)."
 )
-KERAS_ADVICE = "This version does not read it; save its weights as .safetensors, and give a spec with spec=."
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,15 @@ def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str
     if isinstance(src, str) and src.startswith(BUILTIN):
         src = builtin_path(src.removeprefix(BUILTIN))
     data, where = (src, "the bytes") if isinstance(src, bytes) else (read_bytes(src), str(src))
+    given = read_spec(spec) if isinstance(spec, (str, os.PathLike)) else spec
+    if data.startswith(hdf5_file.MAGIC):
+        return Found(*_keras().find_hdf5(hdf5_file.datasets(data, where), given, where))
+    if data.startswith(zip_file.MAGIC) and b"config.json" in data[-65_536:]:
+        return Found(*_keras().find_keras(zip_file.members(data, where), given, where))
     if not safetensors_file.looks_like(data):
         raise _foreign(data, where)
     tensors, metadata = safetensors_file.parse(data, where)
-    if spec is not None:
-        given = spec if isinstance(spec, Spec) else read_spec(spec)
+    if given is not None:
         return Found(given, *torch.map_tensors(given, tensors))
     if native.KEY in metadata:
         return Found(from_json(metadata[native.KEY]), tensors, ())
@@ -64,6 +69,11 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
     """Read a spec from a TOML or a JSON file."""
     text = read_bytes(path, MAX_SPEC_BYTES)
     return from_json(text) if text.lstrip().startswith(b"{") else from_toml(text)
+
+
+def _keras() -> ModuleType:
+    """The reader of Keras files, imported when one has come."""
+    return importlib.import_module("streamgru.formats.keras")
 
 
 def _foreign(data: bytes, where: str) -> FormatError | UnsupportedError:
@@ -80,8 +90,6 @@ def _recognise(data: bytes) -> tuple[str, str]:
         ends = data[:65_536] + data[-65_536:]
         if b"data.pkl" in ends:
             return "a PyTorch checkpoint (a zip with a pickle in it)", TORCH_ADVICE
-        if b"config.json" in ends:
-            return "a Keras model (.keras)", KERAS_ADVICE
         if b".npy" in ends:
             return "a NumPy archive (.npz)", "Save it with safetensors.numpy.save_file(dict(arrays), path)."
         return "a zip archive", "Unpack it."
@@ -97,7 +105,6 @@ def _recognise(data: bytes) -> tuple[str, str]:
 
 
 MAGIC = (
-    (b"\x89HDF\r\n\x1a\n", 0, "an HDF5 file (Keras .h5)", KERAS_ADVICE),
     (b"TFL3", 4, "a TensorFlow Lite model", "Load the model that it was converted from."),
     (b"GGUF", 0, "a GGUF file", "It holds language models, not GRUs."),
     (b"\x93NUMPY", 0, "one NumPy array (.npy)", "A network needs several, with names, in a .safetensors file."),

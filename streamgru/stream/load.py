@@ -31,8 +31,9 @@ def load(
     Parameters
     ----------
     src : str, path-like or bytes
-        A ``.safetensors`` file, or its bytes: a native file, or the ``state_dict`` of a PyTorch
-        module of GRU layers with a linear head. What it is, its contents decide, not its name.
+        A file, or its bytes: a native ``.safetensors``, one with the ``state_dict`` of a PyTorch module
+        of GRU layers with a linear head, or a ``.keras`` or ``.h5`` of Keras. What it is, its contents
+        decide, not its name.
         ``builtin:shoulder`` is the network that comes with the package.
     kernel, dtype, blas_threads
         As for :class:`Model`.

@@ -44,10 +44,8 @@ def npz():
 FOREIGN = {
     "torch": (zipped("archive/data.pkl", "archive/data/0"), "PyTorch.*save_file.*from_torch"),
     "pickle": (pickle.dumps({"a": 1}), "pickle.*save_file"),
-    "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "Keras"),
     "npz": (npz(), "NumPy archive.*save_file"),
     "zip": (zipped("readme"), "zip"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
     "tflite": (b"\x1c\0\0\0TFL3" + bytes(100), "TensorFlow Lite"),
     "onnx": (b"\x08\x08\x12\x0bonnx-export" + bytes(100), "ONNX"),
     "gguf": (b"GGUF\x03\0\0\0" + bytes(100), "GGUF"),

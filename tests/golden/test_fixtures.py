@@ -221,8 +221,6 @@ def test_the_oracle_agrees_with_tensorflow_on_reset_before():
 
 
 OTHERS = {
-    "handwriting_gru/*.h5": "HDF5",
-    "gait_phase/*.keras": "Keras",
     "gait_phase/*.tflite": "TensorFlow Lite",
     "gait_phase/weights.npz": "NumPy archive",
     "onnx_gru_nodes/*.onnx": "ONNX",

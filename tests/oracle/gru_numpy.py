@@ -24,12 +24,15 @@ def gru(
     candidate="tanh",
     clip=np.inf,
 ):
-    """One layer over x (n_steps, n_in); rows of the weights are r | z | n. Returns every h (n_steps, n_hid)."""
+    """One layer over x (n_steps, n_in); rows of the weights are r | z | n. Returns every h (n_steps, n_hid).
+
+    *gate* and *candidate* are names, or functions themselves.
+    """
     n_hid = np.shape(weight_hh)[1]
     arrays = (np.asarray(a, np.float64) for a in (weight_ih, weight_hh, bias_ih, bias_hh))
     w, u, b, c = (np.broadcast_to(a, (3 * n_hid, *a.shape[1:])) if a.ndim < 2 else a for a in arrays)
     (w_r, w_z, w_n), (u_r, u_z, u_n), (b_r, b_z, b_n), (c_r, c_z, c_n) = (np.split(a, 3) for a in (w, u, b, c))
-    sigma, g = FUNCTIONS[gate], FUNCTIONS[candidate]
+    sigma, g = FUNCTIONS.get(gate, gate), FUNCTIONS.get(candidate, candidate)
     h = np.zeros(n_hid) if h0 is None else np.asarray(h0, np.float64)
     states = []
     for x_t in np.asarray(x, np.float64):
