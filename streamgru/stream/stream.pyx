@@ -260,7 +260,7 @@ cdef class Stream:
         self._take()
         before = state[:program.state_bytes]
         try:
-            first = (<StateHeader*>state).n_steps
+            first = run.steps_taken(state)
             answers = output_rows(plan, out, run.n_due(program, state, n_steps))
             rows = apart(rows, answers)
             x, y = <const char*>cnp.PyArray_DATA(rows), <char*>cnp.PyArray_DATA(answers)
