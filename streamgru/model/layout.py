@@ -141,6 +141,8 @@ def tensor_shapes(layer: s.AnyLayer, n_in: int, vocab: int = 0) -> dict[str, tup
             return shapes | ({"h0": ((n_hid,), True)} if layer.initial == "learned" else {})
         case s.Dense(n_out=n_out):
             return {"weight": ((n_out, n_in), True), "bias": ((n_out,), False)}
+        case s.Conv1d(n_out=n_out, size=size):
+            return {"weight": ((n_out, size * n_in), True), "bias": ((n_out,), False)}
         case s.Embedding(n_out=n_out):
             return {"weight": ((vocab, n_out), True)}
         case s.Scale() | s.LayerNorm():
@@ -153,7 +155,7 @@ def tensor_shapes(layer: s.AnyLayer, n_in: int, vocab: int = 0) -> dict[str, tup
 def output_size(layer: s.AnyLayer, sizes: tuple[int, ...]) -> int:
     """The size of a layer's output, given those of its inputs."""
     match layer:
-        case s.Gru(n_hid=n_out) | s.Dense(n_out=n_out) | s.Embedding(n_out=n_out):
+        case s.Gru(n_hid=n_out) | s.Dense(n_out=n_out) | s.Conv1d(n_out=n_out) | s.Embedding(n_out=n_out):
             return n_out
         case s.Concat():
             return sum(sizes)

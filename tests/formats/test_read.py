@@ -45,7 +45,7 @@ FOREIGN = {
     "torch": (zipped("archive/data.pkl", "archive/data/0"), "PyTorch.*save_file.*from_torch"),
     "pickle": (pickle.dumps({"a": 1}), "pickle.*save_file"),
     "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "Keras"),
-    "npz": (npz(), "NumPy archive.*save_file"),
+    "npz": (npz(), "NumPy archive.*--map map.toml"),
     "zip": (zipped("readme"), "zip"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
     "tflite": (b"\x1c\0\0\0TFL3" + bytes(100), "TensorFlow Lite"),
