@@ -74,6 +74,10 @@ class _Program:
         self.findings: list[str] = []
 
     def layers(self) -> Iterator[s.AnyLayer]:
+        if not self._sizes:
+            raise SpecError(
+                f'map: expected inputs, like inputs = [{{ name = "x", size = 6 }}], before the {self._where}s'
+            )
         before = tuple(self._sizes)  # the first layer takes all inputs
         for raw in self._program.layers:
             layer, stored, both = read_layer(raw, self._where)
@@ -83,14 +87,14 @@ class _Program:
                     raise SpecError(f"layer {layer.name!r}: its input {name!r} is no input or earlier layer{close}")
             names = layer.inputs or before
             sizes = tuple(self._sizes[name] for name in names)
-            if not layer.inputs and len(sizes) > 1:
+            if not layer.inputs:
                 sizes = (sum(sizes),)
             if isinstance(layer, s.Gru) and isinstance(stored, StoredGru):
                 yield from self._gru(layer, stored, names, sizes[0], both)
             elif isinstance(stored, Stored):
-                self._plain(layer, stored, sizes[0] if sizes else 0, self._vocab.get(names[0], 0) if names else 0)
+                self._plain(layer, stored, sizes[0], self._vocab.get(names[0], 0))
                 yield layer
-            size = 2 * layer.n_hid if isinstance(layer, s.Gru) and both else output_size(layer, sizes or (0,))
+            size = 2 * layer.n_hid if isinstance(layer, s.Gru) and both else output_size(layer, sizes)
             self._sizes[layer.name], before = size, (layer.name,)
 
     def _gru(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,15 +57,19 @@ class GruReader:
             If an array is missing or does not fit; the message tells which key of the map would make it fit.
         """
         self._check_scale()
-        weights_ih, weights_hh = self._weights()
-        biases_ih, biases_hh = self._biases()
+        with np.errstate(over="ignore"):  # the model refuses what becomes infinite
+            weights_ih, weights_hh = self._weights()
+            biases_ih, biases_hh = self._biases()
         found = {"weight_ih": weights_ih, "weight_hh": weights_hh}
         found |= {key: bias for key, bias in (("bias_ih", biases_ih), ("bias_hh", biases_hh)) if bias}
         if self._stored.update == "write":
             found = {key: c.keep_for_write(parts, self._layer.gate) for key, parts in found.items()}
+        reset = f"reset {self._layer.variant} the product"
+        update = "keeps" if self._stored.update == "keep" else "writes: its sign is turned"
+        self.findings.append(f"layer {self._layer.name}: gru, {reset}; the update gate {update}")
         tensors = {key: c.join_gates(parts) for key, parts in found.items()}
         if self._names.h0 is not None:
-            tensors["h0"] = self._array("h0", self._names.h0, (self._n_hid,), {})
+            tensors["h0"] = self._array("h0", self._names.h0, (self._n_hid,), "the initial state", {})
         return tensors
 
     def _weights(self) -> tuple[c.Gates, c.Gates]:
@@ -87,14 +91,15 @@ class GruReader:
 
     def _biases(self) -> tuple[c.Gates, c.Gates]:
         """Those of the two products; a gate without one has zeros, and a product without any has none."""
-        if self._stored.biases == "one":
+        if self._stored.biases == "one" or self._names.bias is self._names.recurrent_bias is None:
             found = [self._vectors("bias"), self._vectors("recurrent_bias")]
         else:
             name = self._names.bias
             if not isinstance(name, str) or self._names.recurrent_bias is not None:
                 raise self._wrong(f'biases = "{self._stored.biases}" needs one array, bias, with those of all gates')
             unit = BIASES[self._stored.biases]
-            whole = self._array("bias", name, self._bias_shape(unit), self._other_biases(unit))
+            told = f"{' | '.join(self._stored.order)}, that of the input product first"
+            whole = self._array("bias", name, self._bias_shape(unit), told, self._other_biases(unit))
             found = [c.split_gates(half, self._stored.order) for half in c.split_biases(whole)]
         for parts in found:
             if parts:
@@ -110,7 +115,10 @@ class GruReader:
             n_rows, rows = len(letters) * self._n_hid, self._stored.rows
             shape, other = (n_rows, n_cols), (n_cols, n_rows)
             others: dict[str, Shape] = {turned(rows): shape if rows == "inputs" else other}
-            matrix = self._array(key, name, shape if rows == "outputs" else other, others, bool(scales))
+            told = f"{'rows' if rows == 'outputs' else 'columns'} {' | '.join(letters)}"
+            told += f" of [{', '.join(self._stored.joined or '')}]" if key == "both" else ""
+            told += " times a scale each" if scales else ""
+            matrix = self._array(key, name, shape if rows == "outputs" else other, told, others, bool(scales))
             parts |= c.split_gates(c.rows_as_outputs(matrix, rows), letters)
         missing = [letter for letter in c.ORDER if letter not in parts]
         if missing:
@@ -125,7 +133,8 @@ class GruReader:
         for letters, name in self._table(key):
             unit = (len(letters),)
             others = self._other_biases(unit) if key == "bias" else {}
-            parts |= c.split_gates(self._array(key, name, self._bias_shape(unit), others), letters)
+            vector = self._array(key, name, self._bias_shape(unit), " | ".join(letters), others)
+            parts |= c.split_gates(vector, letters)
         return parts
 
     def _table(self, key: str) -> Iterator[tuple[str, str]]:
@@ -137,20 +146,22 @@ class GruReader:
             raise self._wrong(f"arrays.{key}: a gate is in two arrays, {table}")
         yield from table.items()
 
-    def _array(self, key: str, name: str, shape: Shape, others: dict[str, Shape], scaled: bool = False) -> NDArray[Any]:
-        """One array of the file in *shape*, without the axis of directions."""
+    def _array(
+        self, key: str, name: str, shape: Shape, told: str, others: Mapping[str, Shape], scaled: bool = False
+    ) -> NDArray[Any]:
+        """One array of the file in *shape*, without the axis of directions; *told* is what the findings say of it."""
         stacked = (self._n_directions,) if self._stored.stacked else ()
         scale = self._stored.scale or (1.0 if scaled else None)
         array = self._arrays.get(name, self._layer.name, scale)
-        told = {text: stacked + other for text, other in others.items()}
+        fitting = {text: stacked + other for text, other in others.items()}
         if stacked:
-            told["stacked = false"] = shape
+            fitting["stacked = false"] = shape
         else:
-            told["stacked = true"] = (1, *shape)
-            told['stacked = true and direction = "both"'] = (2, *shape)
+            fitting["stacked = true"] = (1, *shape)
+            fitting['stacked = true and direction = "both"'] = (2, *shape)
         what = f"layer {self._layer.name!r}: arrays.{key}, {name!r}"
-        fits = fitted(array, stacked + shape, self._stored.flat, what, told)
-        self.findings.append(f"{name} {array.shape} -> {self._layer.name}, {key}")
+        fits = fitted(array, stacked + shape, self._stored.flat, what, fitting)
+        self.findings.append(f"{name} {array.shape} -> {self._layer.name}, {key}: {told}")
         return fits[self._direction] if stacked else fits
 
     def _bias_shape(self, unit: Shape) -> Shape:

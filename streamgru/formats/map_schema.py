@@ -23,7 +23,7 @@ MAX_MAP_BYTES = 1 << 20
 Order = Literal["rzn", "rnz", "zrn", "znr", "nrz", "nzr"]
 SomeGates = Annotated[str, msgspec.Meta(pattern=r"^(?!.*(.).*\1)[rzn]{1,3}\Z")]
 Blocks = str | dict[SomeGates, str]
-Scale = Annotated[float, msgspec.Meta(gt=0)]
+Scale = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
 
 
 class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -192,7 +192,7 @@ def _spelled_out(raw: dict[str, Any], where: str) -> dict[str, Any]:
         if "variant" not in raw:
             raise SpecError(f"{where}: tell its variant, after or before, or name a convention: {', '.join(PRESETS)}")
         return raw
-    if convention not in PRESETS:
+    if not isinstance(convention, str) or convention not in PRESETS:
         raise SpecError(f"{where}: expected a convention of {', '.join(PRESETS)}, got {convention!r}")
     own = {key: value for key, value in raw.items() if key != "convention"}
     return {**PRESETS[convention], **own}

@@ -82,7 +82,7 @@ def _header(data: bytes, what: str) -> tuple[np.dtype[Any], bool, tuple[int, ...
     text = data.decode("latin-1").strip()
     entries: dict[str, str] = {}
     at = 1
-    while match := ENTRY.match(text, at):
+    while (match := ENTRY.match(text, at)) and match["key"] not in entries:
         entries[match["key"]] = match["value"]
         at = match.end()
     if not text.startswith("{") or len(entries) != 3 or text[at:].strip() != "}":

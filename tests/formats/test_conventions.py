@@ -103,10 +103,11 @@ def test_a_gate_that_cannot_be_turned(gate):
         run(foreign.Haiku().arrays, foreign.Haiku.layer | {"gate": gate})
 
 
-def test_no_bias_at_all():
+@pytest.mark.parametrize("biases", ["one", "rows", "flat"])
+def test_no_bias_at_all(biases):
     native = foreign.Torch().arrays
     arrays = {key: native[key] for key in BLOCKS[:2]}
-    layer = {"convention": "torch", "arrays": {"input": "weight_ih", "recurrent": "weight_hh"}}
+    layer = {"convention": "torch", "biases": biases, "arrays": {"input": "weight_ih", "recurrent": "weight_hh"}}
     _, tensors, _ = apply(map_of(layer), arrays, "f")
     assert set(tensors) == {"gru.weight_ih", "gru.weight_hh"}
     np.testing.assert_allclose(run(arrays, layer), reference(X, *arrays.values()), rtol=0, atol=1e-12)

@@ -67,7 +67,7 @@ def test_spelling_to_phonemes_in_two_models():
         token, said = 2, []
         for logits in expected["logits"][start : start + length]:
             y = stream.step([token])
-            close(y, logits, 3e-5)  # of logits up to 20
+            close(y, logits, 3e-5)  # sums up to 30, in which their own float32 is off by 1.7e-5 from float64
             token = int(y.argmax())
             said.append(token)
         assert [token for token in said if token != 3] == case["phoneme_ids"]
@@ -88,7 +88,7 @@ def test_spelling_to_phonemes_as_data():
     for layer in ("encoder", "decoder"):
         for ours, theirs in names.items():
             np.testing.assert_array_equal(tensors[f"{layer}.{ours}"], original[f"{layer[:3]}_{theirs}"])
-    assert len(findings) == len(tensors) == len(original)
+    assert len(findings) - 2 == len(tensors) == len(original)
 
 
 def test_handwriting_from_hdf5():
