@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
+import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ MAX_TEXT_BYTES = 16 << 20  # of all attributes of one object
 FREE_BYTES = 64 << 20  # what the arrays of any file may inflate to
 MAX_RATIO = 100  # beyond it, how many times its size
 
+HEAP_MAGIC = b"GCOL\x01\0\0\0"
+HEAP_ITEM = struct.Struct("<H6xQ")  # index and size, before each text
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3  # numbers of HDF5's own filters
 FILTER_ORDER = (SHUFFLE, DEFLATE, FLETCHER32)
 
@@ -60,6 +63,7 @@ def datasets(data: bytes, where: str) -> Datasets:
         ) from None
     if not data.startswith(MAGIC):
         raise FormatError(f"{where}: expected an HDF5 file, got {len(data)} bytes that begin with {data[:8]!r}")
+    _check_heaps(data, where)
     with _typed(where):
         # The core driver works on a copy in memory. The name is never opened, but two files of one name
         # are one file to it: the second would be answered with the contents of the first.
@@ -68,6 +72,8 @@ def datasets(data: bytes, where: str) -> Datasets:
         settings.set_fapl_core(backing_store=False)
         settings.set_file_image(data)
         file = h5py.File(h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, settings))
+        if file.id.get_create_plist().get_sizes() != (8, 8):
+            raise FormatError(f"{where}: expected an HDF5 file with addresses and sizes of 8 bytes")
         return Datasets(h5py, file, min(MAX_BYTES, FREE_BYTES + MAX_RATIO * len(data)), where)
 
 
@@ -112,7 +118,7 @@ class Datasets(Mapping[str, NDArray[Any]]):
                 if total > MAX_TEXT_BYTES:
                     raise FormatError(f"{what}: expected at most {MAX_TEXT_BYTES} bytes")
                 is_text = self._h5py.check_string_dtype(item.dtype) is not None
-                if is_text or item.dtype.kind in "fiub":
+                if is_text or _is_plain(item, self._h5py):
                     found[name] = node.attrs[name]
             plain = {name: _plain(value) for name, value in found.items()}
             return {name: value for name, value in plain.items() if value is not None}
@@ -139,7 +145,7 @@ class Datasets(Mapping[str, NDArray[Any]]):
         layout = properties.get_layout()
         if layout not in (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED) or properties.get_external_count():
             raise FormatError(f"{what}: expected an array within the file, not one that is in another file or virtual")
-        if dataset.shape is None or dataset.dtype.kind not in "fiub" or len(dataset.shape) > MAX_RANK:
+        if dataset.shape is None or not _is_plain(dataset.id, self._h5py) or len(dataset.shape) > MAX_RANK:
             raise FormatError(f"{what}: expected numbers in at most {MAX_RANK} dimensions, got {dataset.dtype}")
         chunk = properties.get_chunk() if layout == h5d.CHUNKED else ()
         n_bytes, n_chunk = (math.prod(sizes) * dataset.dtype.itemsize for sizes in (dataset.shape, chunk))
@@ -154,6 +160,21 @@ class Datasets(Mapping[str, NDArray[Any]]):
             _check_inflation(dataset, n_chunk, what)
 
 
+def _check_heaps(data: bytes, where: str) -> None:
+    """Walk through every collection of long texts: one without length would keep HDF5 in a loop for ever."""
+    at = data.find(HEAP_MAGIC)
+    while at >= 0:
+        size = int.from_bytes(data[at + 8 : at + 16], "little")
+        end, item = at + size, at + 16
+        while item + HEAP_ITEM.size <= min(end, len(data)):
+            index, n_bytes = HEAP_ITEM.unpack_from(data, item)
+            # Index 0 is the space that is left, and counts its own header.
+            item += HEAP_ITEM.size + -(-n_bytes // 8) * 8 if index else n_bytes
+            if item > end or (index == 0 and n_bytes < HEAP_ITEM.size):
+                raise FormatError(f"{where}: damaged: texts of impossible lengths")
+        at = data.find(HEAP_MAGIC, at + 1)
+
+
 def _check_inflation(dataset: Any, n_chunk: int, what: str) -> None:
     """HDF5 inflates a chunk to whatever it holds, not to the size of a chunk: look first."""
     for i in range(dataset.id.get_num_chunks()):
@@ -165,6 +186,11 @@ def _check_inflation(dataset: Any, n_chunk: int, what: str) -> None:
         inflated = inflate.decompress(packed, n_chunk + 1)
         if len(inflated) != n_chunk:
             raise FormatError(f"{what}: expected a chunk of {n_chunk} bytes, got one that inflates to another size")
+
+
+def _is_plain(item: Any, h5py: Any) -> bool:
+    """Whether numbers are stored as numpy has them, and not with bits of which HDF5 would have to make some."""
+    return item.dtype.kind in "fiub" and bool(item.get_type() == h5py.h5t.py_create(item.dtype, logical=True))
 
 
 def _plain(value: Any) -> Attribute | None:

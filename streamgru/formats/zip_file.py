@@ -47,7 +47,7 @@ def members(data: bytes, where: str) -> Members:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         infos = archive.infolist()
-        end = archive.start_dir  # type: ignore[attr-defined]
+        end = archive.start_dir
     except Exception as error:  # zipfile lets many kinds out of itself
         raise FormatError(f"{where}: not a well-formed zip archive: {error}") from None
     budget = min(MAX_BYTES, FREE_BYTES + MAX_RATIO * len(data))
