@@ -52,9 +52,22 @@ class Arrays:
             raise SpecError(f"{what}: holds NaN or infinity")
         return array.astype(array.dtype.newbyteorder("="), copy=False)
 
-    def integers(self, name: str) -> bool:
-        """Whether the array called *name* is there and has integers."""
-        return name in self._arrays and self._arrays[name].dtype.kind in "iu"
+    def check_scale(self, scale: float | None, names: Iterable[str], layer: str) -> None:
+        """Refuse a scale where nothing has integers: it was meant for something.
+
+        Raises
+        ------
+        SpecError
+            If none of *names* has.
+        """
+        listed = list(names)
+        if scale in (None, 1.0) or any(name not in self._arrays for name in listed):  # get tells what is not there
+            return
+        if not any(self._arrays[name].dtype.kind in "iu" for name in listed):
+            raise SpecError(
+                f"layer {layer!r}: scale = {scale:g} is for integers, and its arrays have floats; leave it out, or "
+                "give scale = 1.0 where it comes from the convention"
+            )
 
     def check_all_used(self, ignore: Iterable[str]) -> None:
         """Refuse arrays that no layer has asked for, and that *ignore* has no pattern for.

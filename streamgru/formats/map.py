@@ -100,8 +100,6 @@ class _Program:
     def _gru(
         self, layer: s.Gru, stored: StoredGru, names: tuple[str, ...], n_in: int, both: bool
     ) -> Iterator[s.AnyLayer]:
-        initial = "zero" if stored.arrays.h0 is None else "learned"
-        layer = msgspec.structs.replace(layer, initial=initial)
         if not both:
             if stored.reverse is not None:
                 raise SpecError(f'layer {layer.name!r}: arrays of the reverse direction need direction = "both"')
@@ -122,7 +120,11 @@ class _Program:
         yield s.Concat(name=layer.name, inputs=tuple(f"{layer.name}.{way}" for way, _ in ways))
 
     def _direction(self, layer: s.Gru, stored: StoredGru, n_in: int, index: int, n_directions: int) -> s.Gru:
-        reader = GruReader(self._arrays, layer, stored, n_in, index, n_directions)
+        names = stored.reverse if index and stored.reverse else stored.arrays
+        if layer.initial == "learned" and names.h0 is None:
+            raise SpecError(f"layer {layer.name!r}: name the array of its initial state in arrays.h0")
+        layer = msgspec.structs.replace(layer, initial="zero" if names.h0 is None else "learned")
+        reader = GruReader(self._arrays, layer, stored, names, n_in, index, n_directions)
         self.tensors |= {f"{layer.name}.{key}": tensor for key, tensor in reader.tensors().items()}
         self.findings += reader.findings
         return layer
@@ -134,6 +136,11 @@ class _Program:
             if key not in shapes:
                 has = f"has {', '.join(shapes)}" if shapes else "has none"
                 raise SpecError(f"layer {layer.name!r}: it has no tensor {key!r}; a layer of this kind {has}")
+        for key, of in (("rows", (s.Dense, s.Embedding)), ("axes", (s.Conv1d,))):
+            if getattr(stored, key) is not None and not isinstance(layer, of):
+                kinds = " and ".join(one.__name__.lower() for one in of)
+                raise SpecError(f"layer {layer.name!r}: {key} is for {kinds} layers; leave it out")
+        self._arrays.check_scale(stored.scale, stored.arrays.values(), layer.name)
         for key, (shape, required) in shapes.items():
             name = stored.arrays.get(key)
             if name is None:

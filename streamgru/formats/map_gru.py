@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamgru.errors import SpecError
 from streamgru.formats import conventions as c
 from streamgru.formats.arrays import Arrays, Shape, fitted
-from streamgru.formats.map_schema import StoredGru
+from streamgru.formats.map_schema import GruArrays, StoredGru
 from streamgru.model import spec as s
 
 BIASES = {"one": (3,), "rows": (2, 3), "flat": (6,)}  # shapes, in units of n_hid along the last axis
@@ -20,6 +20,13 @@ BIASES = {"one": (3,), "rows": (2, 3), "flat": (6,)}  # shapes, in units of n_hi
 def turned(rows: str) -> str:
     """The other orientation, as a map tells it."""
     return f'rows = "{"inputs" if rows == "outputs" else "outputs"}"'
+
+
+def _listed(names: GruArrays) -> Iterator[str]:
+    """All arrays that a GRU names."""
+    for key in names.__struct_fields__:
+        item = getattr(names, key) or {}
+        yield from [item] if isinstance(item, str) else item.values()
 
 
 class GruReader:
@@ -32,19 +39,21 @@ class GruReader:
     layer : Gru
         As in the spec.
     stored : StoredGru
-        Where the arrays are and how they lie.
+        How the arrays lie.
+    names : GruArrays
+        Which they are, in this direction.
     n_in : int
         What enters the layer.
-    direction : int
-        Which block of stacked arrays to take, of *n_directions*.
+    direction, n_directions : int
+        Which block of stacked arrays to take, and of how many.
     """
 
     def __init__(
-        self, arrays: Arrays, layer: s.Gru, stored: StoredGru, n_in: int, direction: int = 0, n_directions: int = 1
-    ) -> None:
-        self._arrays, self._layer, self._stored = arrays, layer, stored
+        self, arrays: Arrays, layer: s.Gru, stored: StoredGru, names: GruArrays, n_in: int, direction: int,
+        n_directions: int,
+    ) -> None:  # fmt: skip
+        self._arrays, self._layer, self._stored, self._names = arrays, layer, stored, names
         self._n_in, self._n_hid = n_in, layer.n_hid
-        self._names = stored.reverse if direction and stored.reverse else stored.arrays
         self._direction, self._n_directions = direction, n_directions
         self.findings: list[str] = []
 
@@ -56,7 +65,7 @@ class GruReader:
         SpecError
             If an array is missing or does not fit; the message tells which key of the map would make it fit.
         """
-        self._check_scale()
+        self._arrays.check_scale(self._stored.scale, _listed(self._names), self._layer.name)
         with np.errstate(over="ignore"):  # the model refuses what becomes infinite
             weights_ih, weights_hh = self._weights()
             biases_ih, biases_hh = self._biases()
@@ -170,16 +179,6 @@ class GruReader:
     def _other_biases(self, unit: Shape) -> dict[str, Shape]:
         """The shapes of other numbers of biases, by the key of the map that tells them."""
         return {f'biases = "{key}"': self._bias_shape(other) for key, other in BIASES.items() if other != unit}
-
-    def _check_scale(self) -> None:
-        """A scale that nothing is multiplied with was meant for something."""
-        names = (getattr(self._names, key) for key in self._names.__struct_fields__)
-        listed = [name for item in names if item for name in ([item] if isinstance(item, str) else item.values())]
-        if self._stored.scale not in (None, 1.0) and not any(map(self._arrays.integers, listed)):
-            raise self._wrong(
-                f"scale = {self._stored.scale:g} is for integers, and its arrays have floats; leave it out, or give "
-                "scale = 1.0 where it comes from the convention"
-            )
 
     def _wrong(self, what: str) -> SpecError:
         return SpecError(f"layer {self._layer.name!r}: {what}")

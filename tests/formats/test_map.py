@@ -195,6 +195,7 @@ WRONG = {
     "forgotten": (names(recurrent_bias={}), r"no layer uses 'bias_hh' of f;.*ignore = \['bias_hh'\]"),
     "scale": (gru_with(scale=0.1), "scale = 0.1 is for integers, and its arrays have floats"),
     "scales": (names(input_scale={"r": "b_r"}), "f has no array 'b_r'"),
+    "initial": (gru_with(initial="learned"), r"initial state in arrays\.h0"),
     "reverse": (gru_with(reverse=Torch.layer["arrays"]), 'need direction = "both"'),
     "both ways": (gru_with(direction="both"), "needs the arrays of the second one"),
     "convention": (gru_with(convention="pytorch"), "expected a convention of torch, keras.*got 'pytorch'"),
@@ -254,6 +255,8 @@ OTHERS = {
     "rows": ({"rows": None}, "tell what its rows are"),
     "turned": ({"rows": "outputs"}, r"expected shape \(6, 4\), got \(4, 6\), which fits rows = \"inputs\""),
     "tensor": ({"arrays": {"weights": "w"}}, "it has no tensor 'weights'; a layer of this kind has weight, bias"),
+    "axes": ({"axes": "oik"}, "axes is for conv1d layers"),
+    "scale": ({"scale": 0.5}, "scale = 0.5 is for integers"),
     "missing": ({"arrays": {"bias": "b"}}, r"name its array in arrays.weight, of shape \(6, 4\)"),
 }
 
@@ -264,6 +267,13 @@ def test_wrong_other_layers(what, rng):
     arrays, told = arrays_of_all(rng)
     told["layers"][1] |= changes
     with pytest.raises(SpecError, match=message):
+        apply(told, arrays, "f")
+
+
+def test_rows_are_for_matrices(rng):
+    arrays, told = arrays_of_all(rng)
+    told["layers"][2]["rows"] = "inputs"
+    with pytest.raises(SpecError, match="rows is for dense and embedding layers"):
         apply(told, arrays, "f")
 
 

@@ -91,6 +91,24 @@ def test_spelling_to_phonemes_as_data():
     assert len(findings) - 2 == len(tensors) == len(original)
 
 
+def test_gait_phase_of_keras_3_up_to_its_gru():
+    """Convolution, normalisation and pooling, from the tensors that the map gives them."""
+    weights, io = arrays("gait_phase", "weights.npz"), arrays("gait_phase", "io.npz")
+    spec, tensors, _ = apply(MAPS / "gait_phase.toml", weights, "f")
+    t = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
+
+    def windows(x, size):
+        padded = np.concatenate([np.zeros((size - 1, x.shape[1])), x])
+        return np.lib.stride_tricks.sliding_window_view(padded, size, axis=0).transpose(0, 2, 1)  # step, oldest first
+
+    x = windows(io["x_scaled"], 20).reshape(-1, 40) @ t["conv.weight"].T + t["conv.bias"]
+    x = (x - t["norm.mean"]) / np.sqrt(t["norm.var"] + spec.main.layers[1].eps) * t["norm.weight"] + t["norm.bias"]
+    close(windows(x, 3).mean(axis=1), io["gru_input_f64"], 1e-12)
+    assert [type(layer).__name__ for layer in spec.main.layers] == [
+        "Conv1d", "BatchNorm", "AveragePool1d", "Gru", "Dense", "Normalize",
+    ]  # fmt: skip
+
+
 def test_handwriting_from_hdf5():
     pytest.importorskip("h5py", reason="needs h5py")
     io = arrays("handwriting_gru", "io.npz")
