@@ -102,7 +102,7 @@ def add_diagonal(matrix: Array, diagonal: Array) -> Array:
     return whole
 
 
-def keep_for_write(parts: Gates, gate: str) -> Gates:
+def keep_for_write(parts: Gates, gate: Any) -> Gates:
     """``h' = (1 - z) h + z n`` writes where we keep; since ``f(-a) = 1 - f(a)``, all that makes z is negated.
 
     Raises
@@ -110,9 +110,10 @@ def keep_for_write(parts: Gates, gate: str) -> Gates:
     UnsupportedError
         If the function of the gate has no such symmetry.
     """
-    if gate not in SYMMETRIC:
+    name, beta = getattr(gate, "function", gate), getattr(gate, "beta", None)  # what has parameters is no plain name
+    if name not in SYMMETRIC or beta not in (None, 0.5):
         raise UnsupportedError(
-            f'update = "write" with the gate {gate!r}: its sign can be turned only for {", ".join(SYMMETRIC)}'
+            f'update = "write" with the gate {str(gate)!r}: its sign can be turned only for {", ".join(SYMMETRIC)}'
         )
     return parts | ({"z": -parts["z"]} if "z" in parts else {})
 
