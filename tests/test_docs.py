@@ -226,6 +226,22 @@ def test_cimported_name_has_its_place():
     assert [name for name in names if not re.search(rf"\b{name}\b", reference("cython"))] == []
 
 
+def test_conventions_are_those_of_the_code():
+    from streamgru.formats.conventions import PRESETS
+
+    shown = {}
+    for line in reference("map").splitlines():
+        cells = [cell.strip(" `") for cell in line.strip("|").split("|")]
+        if cells[0] in PRESETS:
+            shown[cells[0]] = cells[1:]
+    assert set(shown) == set(PRESETS)
+    for name, preset in PRESETS.items():
+        besides = {"stacked": "stacked", "flat": "flat, scale 1/256", "joined": "joined xh"}
+        told = [text for key, text in besides.items() if key in preset]
+        fields = [preset.get(key, "one") for key in ("order", "rows", "variant", "update", "biases")]
+        assert shown[name] == [*fields, f"{preset['gate']}, {preset['candidate']}", *(told or [""])], name
+
+
 def test_exit_code_has_its_place():
     for code in (0, 1, 2, 130, 141, 143):
         assert f"| {code} |" in reference("exit-codes")

@@ -29,8 +29,9 @@ from streamgru.cli.options import Range, load_model, model_argument, model_optio
 )
 @model_options
 def bench(
-    model: str, as_json: bool, seconds: float, threads: int | None, spec: str | None, dtype: str, kernel: str
-) -> None:
+    model: str, as_json: bool, seconds: float, threads: int | None,
+    spec: str | None, map_path: str | None, dtype: str, kernel: str,
+) -> None:  # fmt: skip
     """Measure how fast MODEL runs here.
 
     The time of a step of one stream: its median and its slowest, from C without the GIL, from Python, and from Python
@@ -41,7 +42,7 @@ def bench(
     from streamgru.cli.timings import measure, text
 
     forgive_encoding()
-    loaded = load_model(model, spec, dtype, kernel)
+    loaded = load_model(model, spec, map_path, dtype, kernel)
     told = measure(loaded, model, seconds, threads or _cores())
     click.echo(json.dumps(told, indent=2) if as_json else "\n".join(map(printable, text(told))))
 

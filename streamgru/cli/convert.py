@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from streamgru.cli import printable
-from streamgru.cli.options import option
+from streamgru.cli.options import MAP_HELP, option
 from streamgru.errors import LoadError
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     default=None,
     help="A TOML file that tells what names and shapes in SRC cannot.",
 )
+@option("--map", "map_path", type=click.Path(exists=True, dir_okay=False), default=None, help=MAP_HELP.format("SRC"))
 def convert(
-    src: str, dst: Path, weights: Literal["int8", "f16"] | None, data: tuple[str, ...], spec: str | None
-) -> None:
+    src: str, dst: Path, weights: Literal["int8", "f16"] | None, data: tuple[str, ...],
+    spec: str | None, map_path: str | None,
+) -> None:  # fmt: skip
     """Write the model SRC to DST, a native .safetensors file that needs no spec beside it.
 
     SRC is a .safetensors file, native or a PyTorch state_dict, or builtin:shoulder.
@@ -56,7 +58,7 @@ def convert(
     from streamgru.formats.read import read
 
     try:
-        found = read(src, spec)
+        found = read(src, spec, map_path)
         tensors = found.tensors if weights is None else _small(found, weights, data)
         native.write(dst, found.spec, tensors)
     except LoadError as error:

@@ -72,7 +72,8 @@ def _steps(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
 @model_options
 def inspect(
     model: str, as_json: bool, data: str | None, output: Path | None, raw: Path | None,
-    steps: tuple[int, int | None] | None, rate_hz: float | None, spec: str | None, dtype: str, kernel: str,
+    steps: tuple[int, int | None] | None, rate_hz: float | None,
+    spec: str | None, map_path: str | None, dtype: str, kernel: str,
 ) -> None:  # fmt: skip
     """Show what MODEL is: layers, shapes, bytes, work per step, state, labels.
 
@@ -91,7 +92,7 @@ def inspect(
 
         plotting()  # rather now than after the work
     findings = _Findings()
-    loaded = load_model(model, spec, dtype, kernel)
+    loaded = load_model(model, spec, map_path, dtype, kernel)
     if data is not None:
         _show_gates(loaded, model, data, output, raw, steps or (0, None), rate_hz, as_json)
         return

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 KERNELS = ("auto", "blas", "packed")
 DTYPES = ("float32", "float64")
+MAP_HELP = "A TOML file that tells what {}, an .npz, .safetensors or .h5 file of bare arrays, has in them."
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -39,12 +40,14 @@ model_argument = click.argument("model", metavar="MODEL")
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How a model is loaded: --spec, --dtype, --kernel."""
+    """How a model is loaded: --spec, --map, --dtype, --kernel."""
     for decorate in (
         option("--kernel", type=click.Choice(KERNELS), default="auto", show_default=True,
                help="What computes the network."),
         option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True,
                help="What the network is computed in."),
+        option("--map", "map_path", type=click.Path(exists=True, dir_okay=False), default=None,
+               help=MAP_HELP.format("MODEL")),
         option("--spec", type=click.Path(exists=True, dir_okay=False), default=None,
                help="A TOML file that tells what names and shapes in MODEL cannot."),
     ):  # fmt: skip
@@ -53,7 +56,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def side_options(side: str) -> Decorator:
-    """How one of two models is loaded: --spec-a, --dtype-a, --kernel-a."""
+    """How one of two models is loaded: --spec-a, --map-a, --dtype-a, --kernel-a."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for add in (
@@ -61,6 +64,8 @@ def side_options(side: str) -> Decorator:
                          help=f"What computes {side.upper()}."),
             click.option(f"--dtype-{side}", type=click.Choice(DTYPES), default="float32", show_default=True,
                          help=f"What {side.upper()} is computed in."),
+            click.option(f"--map-{side}", type=click.Path(exists=True, dir_okay=False), default=None,
+                         help=MAP_HELP.format(side.upper())),
             click.option(f"--spec-{side}", type=click.Path(exists=True, dir_okay=False), default=None,
                          help=f"A TOML file that tells what names and shapes in {side.upper()} cannot."),
         ):  # fmt: skip
@@ -70,12 +75,12 @@ def side_options(side: str) -> Decorator:
     return decorate
 
 
-def load_model(model: str, spec: str | None, dtype: str, kernel: str) -> Model:
+def load_model(model: str, spec: str | None, map_path: str | None, dtype: str, kernel: str) -> Model:
     """Load the model that a command names: a file, or ``builtin:shoulder``."""
     from streamgru.stream.load import load
 
     try:
-        return load(model, spec=spec, dtype=dtype, kernel=kernel)
+        return load(model, spec=spec, map=map_path, dtype=dtype, kernel=kernel)
     except LoadError as error:
         if model in str(error):
             raise

@@ -88,7 +88,7 @@ if TYPE_CHECKING:
 def run(
     model: str, source: str, sink: str | None, codec: str | None, to_codec: str | None, emit: str,
     on_error: str | None, max_streams: int, ttl_s: float | None, retry_for_s: float,
-    quiet: bool, verbose: bool, spec: str | None, dtype: str, kernel: str,
+    quiet: bool, verbose: bool, spec: str | None, map_path: str | None, dtype: str, kernel: str,
 ) -> None:  # fmt: skip
     """Step MODEL with live data and write a prediction for every timestep.
 
@@ -100,7 +100,7 @@ def run(
 
     _log_to_stderr(quiet)
     pipeline = Pipeline(
-        load_model(model, spec, dtype, kernel), source, sink, codec=codec, sink_codec=to_codec, emit=emit,
+        load_model(model, spec, map_path, dtype, kernel), source, sink, codec=codec, sink_codec=to_codec, emit=emit,
         on_error=on_error, max_streams=max_streams, ttl_s=ttl_s, retry_for_s=retry_for_s,  # type: ignore[arg-type]
     )  # fmt: skip
     if source in ("-", "stdin:") and not quiet and sys.stdin is not None and sys.stdin.isatty():

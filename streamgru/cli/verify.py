@@ -43,7 +43,8 @@ DEFAULT_TOLERANCE = 1e-5
 @side_options("b")
 def verify(
     a: str, b: str, data: tuple[str, ...], tolerance: float | None, max_changed: float | None, as_json: bool,
-    spec_a: str | None, dtype_a: str, kernel_a: str, spec_b: str | None, dtype_b: str, kernel_b: str,
+    spec_a: str | None, map_a: str | None, dtype_a: str, kernel_a: str,
+    spec_b: str | None, map_b: str | None, dtype_b: str, kernel_b: str,
 ) -> None:  # fmt: skip
     """Run A and B on the same data, and tell where and by how much their answers differ.
 
@@ -56,7 +57,8 @@ def verify(
 
     if tolerance is None and max_changed is None:
         tolerance = DEFAULT_TOLERANCE
-    first, second = load_model(a, spec_a, dtype_a, kernel_a), load_model(b, spec_b, dtype_b, kernel_b)
+    first = load_model(a, spec_a, map_a, dtype_a, kernel_a)
+    second = load_model(b, spec_b, map_b, dtype_b, kernel_b)
     if max_changed is not None and not differences.choices_of(first):
         raise click.UsageError(
             f"--max-changed: {printable(a)} decides nothing, each of its outputs is one number; use --tolerance"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
-from streamgru.errors import FormatError, UnsupportedError
+from streamgru.errors import FormatError, SpecError, UnsupportedError
 from streamgru.formats import hdf5_file, native, safetensors_file, torch, zip_file
 from streamgru.formats.builtin import builtin_path
 from streamgru.formats.files import read_bytes
@@ -21,6 +23,7 @@ TORCH_ADVICE = (
     "It may hold code, so it is not opened. Where the model was trained, save it with "
     "safetensors.torch.save_file(model.state_dict(), path), or call streamgru.from_torch(model)."
 )
+MAP_ADVICE = "Give a map of its arrays, map='map.toml' (--map map.toml), that tells what they are."
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,11 @@ class Found:
     findings: tuple[str, ...]
 
 
-def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str] | None = None) -> Found:
+def read(
+    src: str | os.PathLike[str] | bytes,
+    spec: Spec | str | os.PathLike[str] | None = None,
+    map: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+) -> Found:
     """Read a network.
 
     Parameters
@@ -41,6 +48,9 @@ def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str
         A path, the bytes of the file themselves, or ``builtin:NAME`` for a network of the package.
     spec : Spec, str or path-like, optional
         What the network is, or a TOML or JSON file that tells it; needed where the file does not tell.
+    map : str, path-like or mapping, optional
+        A map, as a TOML or JSON file or the same data in Python: what the network is, and which array of the file is
+        what. With it, a ``.npz``, ``.safetensors`` or ``.h5`` file may hold arrays of any name and convention.
 
     Raises
     ------
@@ -50,6 +60,8 @@ def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str
     if isinstance(src, str) and src.startswith(BUILTIN):
         src = builtin_path(src.removeprefix(BUILTIN))
     data, where = (src, "the bytes") if isinstance(src, bytes) else (read_bytes(src), str(src))
+    if map is not None:
+        return _mapped(data, where, spec, map)
     given = read_spec(spec) if isinstance(spec, (str, os.PathLike)) else spec
     if data.startswith(hdf5_file.MAGIC):
         return Found(*_keras().find_hdf5(hdf5_file.datasets(data, where), given, where))
@@ -63,6 +75,21 @@ def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str
     if native.KEY in metadata:
         return Found(from_json(metadata[native.KEY]), tensors, ())
     return Found(*torch.find(tensors, where))
+
+
+def _mapped(
+    data: bytes,
+    where: str,
+    spec: Spec | str | os.PathLike[str] | None,
+    map: str | os.PathLike[str] | Mapping[str, Any],
+) -> Found:
+    """A file of bare arrays; the map tells the rest."""
+    from streamgru.formats import bare  # what few need is imported when it is
+    from streamgru.formats import map as maps
+
+    if spec is not None:
+        raise SpecError("expected a spec or a map, got both; a map tells what a spec does")
+    return Found(*maps.apply(map, bare.arrays(data, where), where))
 
 
 def read_spec(path: str | os.PathLike[str]) -> Spec:
@@ -91,7 +118,7 @@ def _recognise(data: bytes) -> tuple[str, str]:
         if b"data.pkl" in ends:
             return "a PyTorch checkpoint (a zip with a pickle in it)", TORCH_ADVICE
         if b".npy" in ends:
-            return "a NumPy archive (.npz)", "Save it with safetensors.numpy.save_file(dict(arrays), path)."
+            return "a NumPy archive (.npz)", MAP_ADVICE
         return "a zip archive", "Unpack it."
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "a pickle, perhaps an old PyTorch checkpoint", TORCH_ADVICE

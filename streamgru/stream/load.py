@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from streamgru.errors import UnsupportedError
 from streamgru.formats.read import read, read_spec
 from streamgru.formats.torch import map_tensors
 from streamgru.formats.torch_module import describe, state_dict
@@ -23,7 +23,7 @@ def load(
     kernel: str = "auto",
     dtype: str = "float32",
     spec: Spec | str | os.PathLike[str] | None = None,
-    map: Any = None,
+    map: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     blas_threads: int | None = 1,
 ) -> Model:
     """Load a network; nothing in the file is executed.
@@ -40,8 +40,9 @@ def load(
     spec : Spec, str or path-like, optional
         What the network is, or a TOML or JSON file that tells it, where the tensors alone do not.
         The error that asks for it contains one, ready to be filled in.
-    map
-        Not part of this version.
+    map : str, path-like or mapping, optional
+        For a ``.npz``, ``.safetensors`` or ``.h5`` file of bare arrays: a TOML or JSON file, or the same data in
+        Python, that tells what the network is, which array is what, and by which convention.
 
     Returns
     -------
@@ -60,9 +61,7 @@ def load(
     -----
     What was found in the file goes to the logger ``streamgru.load``, at level INFO.
     """
-    if map is not None:
-        raise UnsupportedError("map: not part of this version; give a spec whose layers have the names of the file")
-    found = read(src, spec)
+    found = read(src, spec, map)
     for line in found.findings:
         _log.info(line)
     return Model(found.spec, found.tensors, dtype=dtype, kernel=kernel, blas_threads=blas_threads)

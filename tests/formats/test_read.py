@@ -44,7 +44,7 @@ def npz():
 FOREIGN = {
     "torch": (zipped("archive/data.pkl", "archive/data/0"), "PyTorch.*save_file.*from_torch"),
     "pickle": (pickle.dumps({"a": 1}), "pickle.*save_file"),
-    "npz": (npz(), "NumPy archive.*save_file"),
+    "npz": (npz(), "NumPy archive.*--map map.toml"),
     "zip": (zipped("readme"), "zip"),
     "tflite": (b"\x1c\0\0\0TFL3" + bytes(100), "TensorFlow Lite"),
     "onnx": (b"\x08\x08\x12\x0bonnx-export" + bytes(100), "ONNX"),

@@ -82,8 +82,10 @@ def test_a_name_in_the_file_that_no_layer_can_have(tensors):
 
 
 def test_arguments_that_cannot_be(tensors):
-    with pytest.raises(streamgru.UnsupportedError, match="map"):
+    with pytest.raises(streamgru.SpecError, match="map: expected either layers"):
         streamgru.load(save(tensors), map={})
+    with pytest.raises(streamgru.SpecError, match="got both"):
+        streamgru.load(save(tensors), map={}, spec="spec.toml")
     with pytest.raises(streamgru.UnsupportedError, match="dtype"):
         streamgru.load(save(tensors), dtype="float16")
     with pytest.raises(streamgru.UnsupportedError, match="kernel"):
