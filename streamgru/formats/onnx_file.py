@@ -75,6 +75,11 @@ class Opaque:
     """An attribute that is not read, such as a graph: whoever needs it must refuse."""
 
 
+def looks_like(data: bytes) -> bool:
+    """Whether the bytes begin as ONNX files do: its version (field 1), and then one of the fields 2 to 8."""
+    return data[:1] == b"\x08" and data[1:2] < b"\x20" and data[2:3] in (b"\x12", b"\x1a", b'"', b"(", b"2", b":", b"B")
+
+
 def parse(data: bytes, where: str) -> Graph:
     """Read an ONNX file.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from streamgru.errors import FormatError, UnsupportedError
-from streamgru.formats import native, safetensors_file, torch
+from streamgru.errors import FormatError, SpecError, UnsupportedError
+from streamgru.formats import native, onnx_file, safetensors_file, torch
 from streamgru.formats.builtin import builtin_path
 from streamgru.formats.files import read_bytes
 from streamgru.formats.safetensors_file import Tensors
@@ -49,6 +49,8 @@ def read(src: str | os.PathLike[str] | bytes, spec: Spec | str | os.PathLike[str
     if isinstance(src, str) and src.startswith(BUILTIN):
         src = builtin_path(src.removeprefix(BUILTIN))
     data, where = (src, "the bytes") if isinstance(src, bytes) else (read_bytes(src), str(src))
+    if onnx_file.looks_like(data):
+        return Found(*_onnx(data, where, spec is not None))
     if not safetensors_file.looks_like(data):
         raise _foreign(data, where)
     tensors, metadata = safetensors_file.parse(data, where)
@@ -64,6 +66,14 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
     """Read a spec from a TOML or a JSON file."""
     text = read_bytes(path, MAX_SPEC_BYTES)
     return from_json(text) if text.lstrip().startswith(b"{") else from_toml(text)
+
+
+def _onnx(data: bytes, where: str, has_spec: bool) -> tuple[Spec, Tensors, tuple[str, ...]]:
+    from streamgru.formats.onnx import read as onnx  # only for who has such a file
+
+    if has_spec:
+        raise SpecError(f"{where}: an ONNX file tells itself what network it is; leave out spec=")
+    return onnx.find(data, where)
 
 
 def _foreign(data: bytes, where: str) -> FormatError | UnsupportedError:
@@ -90,9 +100,6 @@ def _recognise(data: bytes) -> tuple[str, str]:
     for magic, at, kind, advice in MAGIC:
         if data[at : at + len(magic)] == magic:
             return kind, advice
-    # Protobuf has no magic, but ONNX begins with its version (field 1), and one of the fields 2 to 8 follows.
-    if data[:1] == b"\x08" and data[1:2] < b"\x20" and data[2:3] in (b"\x12", b"\x1a", b'"', b"(", b"2", b":", b"B"):
-        return "probably an ONNX model", "This version does not read it; save the weights it was made from."
     return "", ""
 
 
