@@ -12,7 +12,7 @@ from streamgru.errors import FormatError, UnsupportedError
 from streamgru.formats.onnx.curves import curve
 from streamgru.formats.onnx.network import Tensors
 from streamgru.formats.onnx.op import Handler, Op, unpadded
-from streamgru.formats.onnx.values import Axis, Constant, Flow, Value, features, is_features, is_kind
+from streamgru.formats.onnx.values import Axis, Constant, Flow, Misread, Value, features, is_features, is_kind
 from streamgru.model import spec as s
 
 DIRECTIONS = {"forward": ("forward",), "reverse": ("reverse",), "bidirectional": ("forward", "reverse")}
@@ -47,9 +47,9 @@ def gru(op: Op) -> list[Value | None]:
         raise FormatError(f"expected biases of shape {(len(directions), 6 * n_hid)}, got {b.shape}")
     steps, streams = x.axes[layout : layout + 1], x.axes[1 - layout : 2 - layout]
     if len(x.axes) != 3 or not (is_kind(steps[0], "time") and is_kind(streams[0], "batch")):
-        raise UnsupportedError(f"expected steps, streams and features along the axes of its input, got {x.shape}")
+        raise Misread(f"expected steps, streams and features along the axes of its input, got {x.shape}")
     if not is_features(x.axes[2]) or x.size != n_in:
-        raise UnsupportedError(f"expected {n_in} features, got {x.size}")
+        raise Misread(f"expected {n_in} features, got {x.size}")
     _lengths(op, x)
     starts = list(_starts(op, directions, n_hid, layout))
     settings = _settings(op, directions)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamgru.errors import FormatError, UnsupportedError
+from streamgru.errors import FormatError
 from streamgru.formats.onnx.network import Tensors
 from streamgru.formats.onnx.op import Handler, Op
-from streamgru.formats.onnx.values import Value, axis_number, features, is_features
+from streamgru.formats.onnx.values import Misread, Value, axis_number, features, is_features
 from streamgru.model import spec as s
 
 
@@ -21,7 +21,7 @@ def batch_normalization(op: Op) -> list[Value]:
     op.ignore("momentum", "consumed_inputs")
     others = [axis for k, axis in enumerate(x.axes) if k != 1 and is_features(axis) and axis]
     if len(x.axes) < 2 or not is_features(x.axes[1]) or others:
-        raise UnsupportedError(f"expected features along axis 1 of its input and nowhere else, got {x.shape}")
+        raise Misread(f"expected features along axis 1 of its input and nowhere else, got {x.shape}")
     names = ("weight", "bias", "mean", "var")
     tensors: Tensors = {name: _row(op.needed(k), x.size) for k, name in enumerate(names, 1)}
     layer = s.BatchNorm(name=op.name, eps=_eps(op))
@@ -34,7 +34,7 @@ def layer_normalization(op: Op) -> list[Value]:
     op.only(stash_type=1)
     first = axis_number(op.attribute("axis", -1), len(x.axes))
     if not all(is_features(axis) for axis in x.axes[first:]) or any(is_features(a) and a for a in x.axes[:first]):
-        raise UnsupportedError("expected it to normalise over all features, and over nothing else")
+        raise Misread("expected it to normalise over all features, and over nothing else")
     tensors: Tensors = {"weight": _row(op.needed(1), x.size)}
     if (bias := op.array(2)) is not None:
         tensors["bias"] = _row(bias, x.size)
@@ -55,7 +55,7 @@ def reduce_features(op: Op) -> list[Value]:
     reduced = [axis for k, axis in enumerate(x.axes) if k in axes]
     rest = [axis for k, axis in enumerate(x.axes) if k not in axes]
     if not all(is_features(axis) for axis in reduced) or any(is_features(axis) and axis for axis in rest):
-        raise UnsupportedError("it reduces steps or streams; only all features of a step can be reduced")
+        raise Misread("it reduces steps or streams; only all features of a step can be reduced")
     weight = np.full((1, x.size), 1 / x.size if op.node.op == "ReduceMean" else 1, np.float32)
     whole = tuple(features(1) if k in axes else axis for k, axis in enumerate(x.axes))
     layer = s.Dense(name=op.name, n_out=1)
@@ -71,7 +71,7 @@ def _eps(op: Op) -> float:
 
 def _row(array: NDArray[Any], size: int) -> NDArray[Any]:
     if array.size != size or array.dtype.kind != "f":
-        raise FormatError(f"expected {size} floats, one for each feature, got {array.dtype} of shape {array.shape}")
+        raise Misread(f"expected {size} floats, one for each feature, got {array.dtype} of shape {array.shape}")
     return array.reshape(-1)
 
 

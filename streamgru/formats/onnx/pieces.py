@@ -16,6 +16,7 @@ from streamgru.formats.onnx.values import (
     Axis,
     Constant,
     Flow,
+    Misread,
     Value,
     axis_number,
     feature_size,
@@ -44,11 +45,11 @@ def concat(op: Op) -> list[Value]:
     at = axis_number(axis, len(first.axes))
     for flow in flows:
         if len(flow.axes) != len(first.axes) or not is_features(flow.axes[at]):
-            raise UnsupportedError("it joins values in time, or of several streams; only features can be joined")
+            raise Misread("it joins values in time, or of several streams; only features can be joined")
         if [flow.axes[k] for k in range(len(flow.axes)) if k != at] != [
             first.axes[k] for k in range(len(first.axes)) if k != at
         ]:
-            raise UnsupportedError(f"it joins values of other steps or features: {first.shape} and {flow.shape}")
+            raise Misread(f"it joins values of other steps or features: {first.shape} and {flow.shape}")
     starts = np.cumsum([0, *(flow.size for flow in flows)])
     grids = [flow.grid() + start for flow, start in zip(flows, starts, strict=False)]
     part = op.network.join([flow.part for flow in flows], np.concatenate(grids, at), op.name)
@@ -135,7 +136,7 @@ def _embedding(op: Op, table: Value, tokens: Flow, at: int) -> Flow:
     if not isinstance(table, Constant) or table.measured or table.array.ndim != 2 or at != 0:
         raise UnsupportedError("it takes elements at places that are computed; expected rows of a constant table")
     if tokens.part not in op.trace.integers or tokens.pieces:
-        raise UnsupportedError("its tokens are computed; expected an input of one whole number for each step")
+        raise Misread("its tokens are computed; expected an input of one whole number for each step")
     vocab, n_out = table.array.shape
     if op.trace.vocab.setdefault(tokens.part, vocab) != vocab:
         raise UnsupportedError(f"its tokens choose from {vocab} rows here, and from another number elsewhere")
@@ -153,13 +154,13 @@ def _take(op: Op, value: Value, at: int, chosen: NDArray[Any]) -> Value:
         part = op.network.select(value.part, value.grid().take(chosen, axis=at), op.name)
         return moved(value, part, (*value.axes[:at], features(len(chosen)), *value.axes[at + 1 :]))
     if not is_kind(axis, "time"):
-        raise UnsupportedError("it takes some of the streams; only features and steps can be chosen")
+        raise Misread("it takes some of the streams; only features and steps can be chosen")
     value = unpadded(value)
     if list(chosen) == [size - 1]:
         return Flow(op.network.last(value.part), (*value.axes[:at], (), *value.axes[at + 1 :]))
     if len(chosen) and np.all(np.diff(chosen) == 1):
         return trimmed(op, value, at, int(chosen[0]), size - 1 - int(chosen[-1]))
-    raise UnsupportedError("it takes some of the steps; expected all of them, or the last")
+    raise Misread("it takes some of the steps; expected all of them, or the last")
 
 
 def trimmed(op: Op, flow: Flow, at: int, front: int, back: int) -> Flow:
@@ -196,7 +197,7 @@ def pad(op: Op) -> list[Value]:
             continue
         atoms = flow.axes[axis]
         if not (len(atoms) == 1 and atoms[0].kind == "time") or not (0 <= front < 65_536 and 0 <= back < 65_536):
-            raise UnsupportedError(f"it pads axis {axis} with {front} and {back}; expected steps to be added")
+            raise Misread(f"it pads axis {axis} with {front} and {back}; expected steps to be added")
         before, after = before + front, after + back
         grown[axis] = (Atom("time", atoms[0].size + front + back),)
     return [Flow(flow.part, tuple(grown), (before, after))]

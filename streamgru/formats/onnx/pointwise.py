@@ -14,7 +14,7 @@ from streamgru.formats.onnx.curves import curve
 from streamgru.formats.onnx.moves import widened
 from streamgru.formats.onnx.network import Part, Tensors
 from streamgru.formats.onnx.op import Handler, Op, broadcast_size, unpadded
-from streamgru.formats.onnx.values import Constant, Flow, Value, features, in_bounds, is_features, per_feature
+from streamgru.formats.onnx.values import Constant, Flow, Misread, Value, features, in_bounds, is_features, per_feature
 from streamgru.model import spec as s
 
 FOLDED: dict[str, Callable[..., Any]] = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
@@ -125,12 +125,12 @@ def _two_values(op: Op, left: Flow, right: Flow) -> Flow:
     pairs = list(zip(*(((),) * (rank - len(flow.axes)) + flow.axes for flow in (left, right)), strict=True))
     for own, other in pairs:
         if own != other and not (is_features(own) and is_features(other)):
-            raise UnsupportedError(f"its inputs are of other steps or streams: {left.shape} and {right.shape}")
+            raise Misread(f"its inputs are of other steps or streams: {left.shape} and {right.shape}")
     shape = []
     for own, other in pairs:
         sizes = [1 if not is_features(axis) else Flow(0, (axis,)).size for axis in (own, other)]
         if min(sizes) not in (1, max(sizes)):
-            raise FormatError(f"{left.shape} and {right.shape} cannot be broadcast")
+            raise Misread(f"{left.shape} and {right.shape} cannot be broadcast")
         shape.append(max(sizes))
     left, right = widened(op, left, shape), widened(op, right, shape)
     # Widening makes one atom of each axis that grows; the other's may be cut in pieces, to the same effect.
@@ -177,7 +177,7 @@ def softmax(op: Op) -> list[Value]:
     # Before opset 13 everything from that axis on counted as one.
     taken = x.axes[axis:] if op.opset < 13 or axis == -1 else x.axes[axis : axis + 1]
     if not taken or not all(is_features(one) for one in taken) or Flow(0, taken).size != x.size:
-        raise UnsupportedError(f"its axis {axis} is not that of all features")
+        raise Misread(f"its axis {axis} is not that of all features")
     made = op.emit(s.Softmax(name=op.name), x, size=x.size, axes=x.axes)
     return [activated(op, made, curve("log"))] if op.node.op == "LogSoftmax" else [made]
 

@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 from streamgru.errors import FormatError, UnsupportedError
 from streamgru.formats.onnx.network import Tensors
 from streamgru.formats.onnx.op import Handler, Op
-from streamgru.formats.onnx.values import Atom, Axis, Constant, Flow, Value, features, in_bounds, is_features, is_kind
+from streamgru.formats.onnx.values import (
+    Atom,
+    Axis,
+    Constant,
+    Flow,
+    Misread,
+    Value,
+    features,
+    in_bounds,
+    is_features,
+    is_kind,
+)
 from streamgru.model import spec as s
 
 
@@ -57,7 +68,7 @@ def _dense(
     """A layer in place of the features along one axis."""
     n_out, n_in = weight.shape
     if len(x.axes) < -at or not is_features(x.axes[at]) or x.size != n_in or x.shape[at] != n_in:
-        raise UnsupportedError(f"expected {n_in} features along one axis, got axes of {x.shape}")
+        raise Misread(f"expected {n_in} features along one axis, got axes of {x.shape}")
     tensors: Tensors = {"weight": np.ascontiguousarray(weight)} | ({} if bias is None else {"bias": bias})
     axes = list(x.axes)
     axes[at] = features(n_out)
@@ -73,7 +84,7 @@ def conv(op: Op) -> list[Value]:
     n_out, per_group, size = w.shape
     groups, dilation = op.attribute("group", 1), _single(op, "dilations", 1)
     if op.ints("kernel_shape", (size,)) != (size,) or groups < 1 or n_out % groups or per_group * groups != x.size:
-        raise FormatError(f"weights of shape {w.shape} in {groups} group(s) do not fit {x.size} features")
+        raise Misread(f"weights of shape {w.shape} in {groups} group(s) do not fit {x.size} features")
     in_bounds(n_out * size * x.size)
     dense = np.zeros((n_out, size, x.size), w.dtype)
     for k in range(groups):
@@ -130,9 +141,9 @@ def _single(op: Op, name: str, default: int) -> int:
 def _window(op: Op, x: Flow, size: int, dilation: int) -> tuple[int, int, int, Axis]:
     """Stride, zeros before and behind, and the axis of the steps that come out."""
     if len(x.axes) != 3 or not is_kind(x.axes[0], "batch") or not is_features(x.axes[1]):
-        raise UnsupportedError(f"expected streams, features and steps along the axes of its input, got {x.shape}")
+        raise Misread(f"expected streams, features and steps along the axes of its input, got {x.shape}")
     if not is_kind(x.axes[2], "time"):
-        raise UnsupportedError("expected steps along the last axis of its input")
+        raise Misread("expected steps along the last axis of its input")
     stride, span, n_steps = _single(op, "strides", 1), (size - 1) * dilation + 1, x.shape[2]
     pads, auto = op.ints("pads") or (0, 0), op.attribute("auto_pad", "NOTSET")
     if auto in ("SAME_UPPER", "SAME_LOWER"):

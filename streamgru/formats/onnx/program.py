@@ -47,7 +47,7 @@ def program(graph: Graph, values: Mapping[str, Value], trace: Trace) -> tuple[s.
         last = network.layer(s.Activation(name="y", function="linear"), (last,), network.parts[last].size, {})
     reached = network.reached([last])
     names = _names(trace, reached)
-    reached = [at for k, at in enumerate(reached) if names[at] not in {names[before] for before in reached[:k]}]
+    reached = sorted({names[at]: at for at in reversed(reached)}.values())
     tensors = {
         f"{names[at]}.{key}": array.astype(np.float32) if array.dtype == np.float16 else np.ascontiguousarray(array)
         for at in reached

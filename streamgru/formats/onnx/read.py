@@ -24,6 +24,7 @@ from streamgru.formats.onnx.values import (
     Axis,
     Constant,
     Flow,
+    Misread,
     Value,
     features,
 )
@@ -32,8 +33,8 @@ from streamgru.formats.safetensors_file import Tensors
 from streamgru.model import spec as s
 
 OPERATORS: dict[str, Handler] = {
-    **moves.OPERATORS, **pieces.OPERATORS, **folds.OPERATORS, **pointwise.OPERATORS, **norms.OPERATORS, **products.OPERATORS,
-    **gru.OPERATORS,
+    **moves.OPERATORS, **pieces.OPERATORS, **folds.OPERATORS, **pointwise.OPERATORS, **norms.OPERATORS,
+    **products.OPERATORS, **gru.OPERATORS,
 }  # fmt: skip
 NEWEST_OPSET = 26
 MAX_READINGS = 256  # ways to read the inputs that are tried
@@ -92,7 +93,8 @@ def _read(graph: Graph, nodes: list[Node]) -> tuple[s.Spec, Tensors, tuple[str, 
     if not reasons:
         ports = ", ".join(f"{port.name} {port.shape}" for port in graph.inputs)
         raise UnsupportedError(f"expected inputs of known sizes but for streams and steps, got {ports[:200] or 'none'}")
-    raise max(reasons, key=lambda reason: reason[0])[1]
+    _, error = max(reasons, key=lambda reason: (reason[0], not isinstance(reason[1], Misread)))
+    raise UnsupportedError(str(error)) if isinstance(error, Misread) else error
 
 
 def _begin(graph: Graph, readings: tuple[Reading, ...]) -> Trace:

@@ -24,6 +24,10 @@ MAX_ELEMENTS = 1 << 24  # of one constant that was computed
 MAX_FEATURES = 65_536
 
 
+class Misread(UnsupportedError):
+    """The axes of a value are not what an operator expects: its input may have been read in the wrong way."""
+
+
 @dataclass(frozen=True)
 class Atom:
     """A piece of an axis."""
@@ -94,7 +98,7 @@ def feature_size(axis: Axis) -> int:
     """
     kinds = {atom.kind for atom in axis}
     if len(kinds) > 1 and "feature" in kinds:
-        raise UnsupportedError("an axis mixes features with steps or streams; every step must be treated alike")
+        raise Misread("an axis mixes features with steps or streams; every step must be treated alike")
     return math.prod(atom.size for atom in axis) if kinds == {"feature"} else 1
 
 
@@ -126,16 +130,16 @@ def reshaped(flow: Flow, target: Sequence[int]) -> Flow:
             atom = rest.pop(0)
             if missing % atom.size:
                 if atom.kind != "feature" or atom.size % missing:
-                    raise UnsupportedError(_cut(flow, target))
+                    raise Misread(_cut(flow, target))
                 rest.insert(0, Atom("feature", atom.size // missing))
                 atom = Atom("feature", missing)
             axis.append(atom)
             missing //= atom.size
         if missing != 1:
-            raise UnsupportedError(_cut(flow, target))
+            raise Misread(_cut(flow, target))
         axes.append(tuple(axis))
     if rest:
-        raise UnsupportedError(_cut(flow, target))
+        raise Misread(_cut(flow, target))
     return replace(flow, axes=tuple(axes))
 
 
