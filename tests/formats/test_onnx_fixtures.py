@@ -40,9 +40,8 @@ CASES = cases()
 def file_of(attributes, arrays, outputs):
     """One node, its weights constant, and all else inputs."""
     names = [name if name in arrays else "-" for name in ("X", "W", "R", "B", "S", "H0")]
-    attributes = {key: list(value) if isinstance(value, list) else value for key, value in attributes.items()}
-    node = o.node("GRU", names, ["Y" if "Y" in outputs else "-", "Y_h" if "Y_h" in outputs else "-"],
-                  hidden_size=arrays["R"].shape[2], **{k: v for k, v in attributes.items() if k != "hidden_size"})  # fmt: skip
+    attributes = {"hidden_size": arrays["R"].shape[2]} | attributes
+    node = o.node("GRU", names, [name if name in outputs else "-" for name in ("Y", "Y_h")], **attributes)
     inputs = [o.port(k, arrays[k].shape, arrays[k].dtype.name) for k in ("X", "S", "H0") if k in arrays]
     constants = {k: arrays[k] for k in ("W", "R", "B") if k in arrays}
     return o.model([node], inputs, [o.port(name, (1,)) for name in outputs], constants)

@@ -1,6 +1,7 @@
 """Against onnxruntime and onnx's own reference: a grid over the attributes of GRU, and the operators around it.
 
-onnxruntime has no layout=1, and the reference knows neither clip nor activations nor lengths: each is asked what it knows.
+onnxruntime has no layout=1, and the reference knows neither clip nor activations nor lengths: each is asked what it
+knows.
 """
 
 import itertools
@@ -71,16 +72,20 @@ FUNCTIONS = [
 ]
 GRID = list(
     itertools.product(
-        ["forward", "reverse", "bidirectional"], [0, 1], [None, "constant", "input"], [None, 0.3], range(len(FUNCTIONS)),
+        ["forward", "reverse", "bidirectional"],
+        [0, 1],
+        [None, "constant", "input"],
+        [None, 0.3],
+        FUNCTIONS,
         ["Y", "Y_h"],
     )
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("direction, after, start, clip, functions, output", GRID)
 def test_gru_against_onnxruntime(direction, after, start, clip, functions, output):
     n_directions = 2 if direction == "bidirectional" else 1
-    more = {k: v * n_directions for k, v in FUNCTIONS[functions].items()} | ({} if clip is None else {"clip": clip})
+    more = {k: v * n_directions for k, v in functions.items()} | ({} if clip is None else {"clip": clip})
     data, h0 = gru_file(
         output, start, n_directions=n_directions, direction=direction, linear_before_reset=after, **more
     )

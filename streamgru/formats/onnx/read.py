@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice, permutations, product
+from itertools import combinations, islice, permutations, product
 
 from streamgru.errors import FormatError, LoadError, UnsupportedError
 from streamgru.formats.onnx import folds, gru, moves, norms, pieces, pointwise, products
@@ -87,14 +87,16 @@ def _read(graph: Graph, nodes: list[Node]) -> tuple[s.Spec, Tensors, tuple[str, 
             for node in nodes:
                 _run(node, values, trace)
                 done += 1
+            if not any(node.op == "GRU" for node in nodes):
+                raise UnsupportedError("it has no GRU, and only that tells for sure which axis is that of the steps")
             return program(graph, values, trace)
         except LoadError as error:
             reasons.append((done, error))
     if not reasons:
         ports = ", ".join(f"{port.name} {port.shape}" for port in graph.inputs)
         raise UnsupportedError(f"expected inputs of known sizes but for streams and steps, got {ports[:200] or 'none'}")
-    _, error = max(reasons, key=lambda reason: (reason[0], not isinstance(reason[1], Misread)))
-    raise UnsupportedError(str(error)) if isinstance(error, Misread) else error
+    _, worst = max(reasons, key=lambda reason: (reason[0], not isinstance(reason[1], Misread)))
+    raise UnsupportedError(str(worst)) if isinstance(worst, Misread) else worst
 
 
 def _begin(graph: Graph, readings: tuple[Reading, ...]) -> Trace:
@@ -174,10 +176,8 @@ def _axes(port: Port, kinds: tuple[str, ...]) -> Iterator[tuple[Axis, ...]]:
     """What the axes of an input can be: each kind at most once, and features elsewhere, whose sizes are known."""
     rank = len(port.shape)
     for count in range(len(kinds), -1, -1):
-        for chosen in permutations(kinds, count) if count else [()]:
-            for places in permutations(range(rank), count):
-                if list(places) != sorted(places):
-                    continue
+        for chosen in permutations(kinds, count):
+            for places in combinations(range(rank), count):
                 where = dict(zip(places, chosen, strict=True))
                 axes = [_axis(size, where.get(k, "feature")) for k, size in enumerate(port.shape)]
                 if all(axis is not None for axis in axes):
