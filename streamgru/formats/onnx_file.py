@@ -239,13 +239,14 @@ class _Message:
         self.what = what
         for number, wire_type, value in fields(data):
             name = table.get(number, "")
-            if name.startswith("*"):
-                self.many[name[1:]].append(value)
+            plain = name.removeprefix("*")
+            if name and plain not in LISTS and (wire_type == BYTES) == (plain in NUMBERS):
+                raise FormatError(f"{what}: the field {plain} is of the wrong type")
+            if plain != name:
+                self.many[plain].append(value)
             elif name:
                 if name in self.one:
                     raise FormatError(f"{what} has the field {name} twice")
-                if (wire_type == BYTES) == (name in NUMBERS):
-                    raise FormatError(f"{what}: the field {name} is of the wrong type")
                 self.one[name] = value
 
     def has(self, key: str) -> bool:
@@ -318,3 +319,4 @@ TENSOR = {
     9: "raw_data", 10: "*double_data", 11: "*uint64_data", 13: "*external_data", 14: "data_location",
 }  # fmt: skip
 NUMBERS = ("version", "f", "i", "kind", "elem_type", "dim_value", "data_type", "data_location")
+LISTS = ("floats", "ints", "dims", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")

@@ -243,7 +243,8 @@ def test_without_a_gru_nothing_is_sure():
 def test_the_last_step_is_the_last_state():
     """A Gather of the last step, behind what treats every step alike, becomes returns='last' of the GRU."""
     constants = o.gru_weights(3, 4) | {"V": floats(4, 2), "last": np.int64(-1), "one": ints(1)}
-    nodes = [N("Transpose", "x", "t", perm=[1, 0, 2]), N("GRU", "t W R B", "h", hidden_size=4), N("Squeeze", "h one", "s"),
+    nodes = [N("Transpose", "x", "t", perm=[1, 0, 2]),
+        N("GRU", "t W R B", "h", hidden_size=4), N("Squeeze", "h one", "s"),
              N("MatMul", "s V", "m"), N("Tanh", "m", "a"), N("Gather", "a last", "y", axis=0)]  # fmt: skip
     data = o.model(nodes, [o.port("x", ["b", "t", 3])], [o.field(1, "y")], constants)
     x = floats(2, 6, 3)

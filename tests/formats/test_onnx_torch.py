@@ -88,7 +88,8 @@ NETS = {
     "with its state": (lambda m, x: m.g(x), {"g": gru(3, 4)}),
     "last step": (lambda m, x: m.l(m.g(x)[0][:, -1]).softmax(-1), {"g": gru(3, 4), "l": linear(4, 2)}),
     "last state": (lambda m, x: m.l(m.g(x)[1][-1]), {"g": gru(3, 4, num_layers=2), "l": linear(4, 2)}),
-    "both directions": (lambda m, x: m.l(m.g(x)[0]), {"g": gru(3, 4, num_layers=2, bidirectional=True), "l": linear(8, 2)}),
+    "both directions": (lambda m, x: m.l(m.g(x)[0]),
+        {"g": gru(3, 4, num_layers=2, bidirectional=True), "l": linear(8, 2)}),
     "last of both": (last_of_both, {"g": gru(3, 4, num_layers=2, bidirectional=True), "l": linear(8, 2)}),
     "layer norm": (
         lambda m, x: m.l(torch.tanh(m.q(m.g(m.p(x))[0]))),

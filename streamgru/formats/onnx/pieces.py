@@ -77,10 +77,11 @@ def split(op: Op) -> list[Value]:
     value, given = op.value(0), op.ints("split") if op.opset < 13 else op.integers(1)
     own = value.array.shape if isinstance(value, Constant) else value.shape
     at = axis_number(op.attribute("axis", 0), len(own))
-    count = op.attribute("num_outputs", 0) or len(op.node.outputs)
+    count = len(op.node.outputs)
+    op.only(num_outputs=count)
     even = -(-own[at] // count) if count else 0
     sizes = list(given or []) or [min(even, own[at] - k * even) for k in range(count)]
-    if sum(sizes) != own[at] or min(sizes) < 1 or len(sizes) != len(op.node.outputs):
+    if sum(sizes) != own[at] or min(sizes, default=0) < 1 or len(sizes) != len(op.node.outputs):
         raise FormatError(f"{own[at]} cannot be split into {sizes[:9]}")
     stops = np.cumsum([0, *sizes])
     return [_take(op, value, at, np.arange(a, b)) for a, b in pairwise(stops)]
@@ -156,7 +157,7 @@ def _take(op: Op, value: Value, at: int, chosen: NDArray[Any]) -> Value:
     if not is_kind(axis, "time"):
         raise Misread("it takes some of the streams; only features and steps can be chosen")
     value = unpadded(value)
-    if list(chosen) == [size - 1]:
+    if len(chosen) == 1 and chosen[0] == size - 1:
         return Flow(op.network.last(value.part), (*value.axes[:at], (), *value.axes[at + 1 :]))
     if len(chosen) and np.all(np.diff(chosen) == 1):
         return trimmed(op, value, at, int(chosen[0]), size - 1 - int(chosen[-1]))
