@@ -94,8 +94,10 @@ def parse(data: bytes, where: str) -> Graph:
         raise FormatError(f"{where}: expected at most {MAX_BYTES} bytes, got {len(data)}")
     try:
         return _model(memoryview(data))
-    except (FormatError, UnsupportedError) as error:
-        raise type(error)(f"{where}: {error}") from None
+    except FormatError as error:
+        raise FormatError(f"{where}: not a well-formed ONNX file: {error}") from None
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{where}: {error}") from None
 
 
 def _model(data: memoryview) -> Graph:

@@ -225,7 +225,6 @@ OTHERS = {
     "gait_phase/*.keras": "Keras",
     "gait_phase/*.tflite": "TensorFlow Lite",
     "gait_phase/weights.npz": "NumPy archive",
-    "onnx_gru_nodes/*.onnx": "ONNX",
     "arm_kws_gru/*.pb": "expected a .safetensors file",
 }
 
