@@ -225,6 +225,15 @@ def test_what_is_wrong_is_told(name):
         streamgru.load(data) if name.startswith("weights") else find(data, "file")
 
 
+def test_contents_decide_not_the_name(tmp_path):
+    (tmp_path / "a.pt").write_bytes(small())
+    assert streamgru.load(tmp_path / "a.pt").n_out == 1
+    with pytest.raises(FormatError, match="not a well-formed ONNX file"):
+        streamgru.load(b"\x08\x08\x12\x0bonnx-export" + bytes(100))
+    with pytest.raises(streamgru.SpecError, match="leave out spec="):
+        streamgru.load(small(), spec=streamgru.load(small()).spec)
+
+
 def test_numbers_in_each_of_their_forms():
     """Packed or not, in raw bytes or in a field of the type."""
     values = [1.5, -2.0]

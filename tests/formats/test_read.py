@@ -49,7 +49,6 @@ FOREIGN = {
     "zip": (zipped("readme"), "zip"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
     "tflite": (b"\x1c\0\0\0TFL3" + bytes(100), "TensorFlow Lite"),
-    "onnx": (b"\x08\x08\x12\x0bonnx-export" + bytes(100), "ONNX"),
     "gguf": (b"GGUF\x03\0\0\0" + bytes(100), "GGUF"),
     "npy": (b"\x93NUMPY\x01\0" + bytes(100), "NumPy"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "git lfs pull"),
