@@ -69,7 +69,7 @@ def test_every_case(name, output):
         y = answer(data, row[:length], starts)
         close(y, expected[i].reshape(len(expected[i]), -1)[: len(y)])
     assert any("sequences are" in line for line in findings) == ("S" in arrays)
-    assert any("state at the start" in line for line in findings) == ("H0" in arrays)
+    assert any("is the state that" in line for line in findings) == ("H0" in arrays)
 
 
 def test_the_files_themselves():

@@ -6,6 +6,8 @@ import pytest
 from streamgru.errors import UnsupportedError
 from tests.formats import onnx_bytes as o
 from tests.formats.onnx_support import answer, close, found, layers
+
+pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 from tests.formats.test_onnx_runtime import run
 
 RNG = np.random.default_rng(1)

@@ -16,7 +16,7 @@ EXPORTERS = ["torchscript", "dynamo"]
 N_STREAMS, N_STEPS = 2, 7
 
 
-def exported(module, inputs, exporter, named=True):
+def exported(module, inputs, exporter, named=True, names=("x", "h", "k"), opset=None):
     """The bytes of a file; the sizes of streams and steps are left open where the exporter can do that."""
     if exporter == "dynamo":
         pytest.importorskip("onnxscript", reason="needs onnxscript")
@@ -29,9 +29,9 @@ def exported(module, inputs, exporter, named=True):
                 program = torch.onnx.export(module, inputs, dynamo=True, verbose=False)
                 program.save(file)
             else:
-                names = ["x", "h", "k"][: len(inputs)]
-                axes = {"x": {0: "n", 1: "m"}} if named else None
-                torch.onnx.export(module, inputs, file, dynamo=False, input_names=names, dynamic_axes=axes)
+                axes = {"x": {0: "n", 1: "m"}, "lengths": {0: "n"}} if named else None
+                settings = {"input_names": list(names[: len(inputs)]), "dynamic_axes": axes, "opset_version": opset}
+                torch.onnx.export(module, inputs, file, dynamo=False, **settings)
     finally:
         logging.disable(logging.NOTSET)
     return file.getvalue()
@@ -121,6 +121,36 @@ def test_networks_of_one_input(name, exporter):
     expected = (expected[0] if isinstance(expected, tuple) else expected).numpy()
     for row, y in zip(x.numpy(), expected, strict=True):
         close(answer(data, row), y if y.ndim == 2 else y[None])
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13])
+@pytest.mark.parametrize("name", [name for name in NETS if name != "layer norm"])
+def test_opsets_of_older_files(name, opset):
+    run, parts = NETS[name]
+    net = Net(run, **parts)
+    x = torch.randn(N_STREAMS, N_STEPS, 3)
+    data = exported(net, (x,), "torchscript", opset=opset)
+    with torch.no_grad():
+        expected = net(x)
+    expected = (expected[0] if isinstance(expected, tuple) else expected).numpy()
+    for row, y in zip(x.numpy(), expected, strict=True):
+        close(answer(data, row), y if y.ndim == 2 else y[None])
+
+
+def packed(m, x, lengths):
+    y, _ = m.g(torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True))
+    return m.l(torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True)[0])
+
+
+def test_packed_sequences():
+    """Of several lengths: what tells them is no input of the stream."""
+    net = Net(packed, g=gru(3, 4, bidirectional=True), l=linear(8, 2))
+    x, lengths = torch.randn(N_STREAMS, N_STEPS, 3), torch.tensor([7, 5])
+    data = exported(net, (x, lengths), "torchscript", names=("x", "lengths"))
+    with torch.no_grad():
+        expected = net(x, lengths).numpy()
+    for row, length, y in zip(x.numpy(), lengths.tolist(), expected, strict=True):
+        close(answer(data, row[:length]), y[:length])
 
 
 def convolved(m, x, h, k):

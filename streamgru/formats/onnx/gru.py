@@ -25,9 +25,9 @@ FUNCTIONS = {
     "softsign": ("softsign", False, False), "softplus": ("softplus", False, False),
 }  # fmt: skip
 FROM_PYTORCH = (
-    "PyTorch wrote this file, and its GRU resets after the product, but linear_before_reset is not set: exporters of "
-    "torch 2.9 and 2.10 (onnxscript#2852) forgot it, and then what is in the file is not what was trained. It is read "
-    "as written; compare with the model itself, and export again with a newer torch if they differ"
+    "PyTorch wrote this file, and its GRU resets after the product, but linear_before_reset is not set: one of "
+    "its exporters forgot it for a while (onnxscript#2852, seen with torch 2.10), and then what is in the file is not "
+    "what was trained. It is read as written; compare with the model itself, and export again with a newer torch"
 )
 
 
@@ -104,8 +104,8 @@ def _settings(op: Op, directions: tuple[str, ...]) -> list[dict[str, Any]]:
     after = op.attribute("linear_before_reset", 0)
     if after not in (0, 1):
         raise FormatError(f"expected linear_before_reset to be 0 or 1, got {after}")
-    clip = op.raw("clip")
-    if clip is not None and not (isinstance(clip, float) and clip >= 0):
+    clip = op.maybe("clip", float)
+    if clip is not None and not clip >= 0:
         raise FormatError(f"expected a clip of 0 or more, got {str(clip)[:40]}")
     count = 2 * len(directions)
     names: tuple[str, ...] = op.attribute("activations", ()) or ("Sigmoid", "Tanh") * len(directions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,20 +56,21 @@ def cast(op: Op) -> list[Value]:
 
 def constant(op: Op) -> list[Value]:
     """A constant, told in one of several ways."""
-    value = op.raw("value")
-    for name, dtype in (("value_float", "f4"), ("value_floats", "f4"), ("value_int", "i8"), ("value_ints", "i8")):
-        given = op.raw(name)
-        value = np.array(given, dtype) if given is not None and value is None else value
-    if not isinstance(value, np.ndarray):
+    values: list[Any] = [op.maybe("value", np.ndarray)]
+    for name, kind in (("value_float", float), ("value_floats", tuple), ("value_int", int), ("value_ints", tuple)):
+        given = op.maybe(name, kind)
+        values.append(None if given is None else np.array(given, np.float32 if "float" in name else np.int64))
+    value = next((value for value in values if value is not None), None)
+    if value is None or value.dtype.kind not in "fiub":
         raise UnsupportedError("its value is neither of floats nor of integers")
     return [op.constant(value)]
 
 
 def constant_of_shape(op: Op) -> list[Value]:
     """One value, over and over; that its shape was measured makes nothing of its value."""
-    shape, value = op.integers(0), op.raw("value")
+    shape, value = op.integers(0), op.maybe("value", np.ndarray)
     item = np.zeros(1, np.float32) if value is None else value
-    if not isinstance(item, np.ndarray) or item.size != 1 or shape is None or min(shape, default=1) < 0:
+    if item.size != 1 or shape is None or min(shape, default=1) < 0:
         raise FormatError(f"expected a shape and one value, got {shape}")
     in_bounds(math.prod(shape))
     return [op.constant(np.broadcast_to(item.reshape(()), shape))]
@@ -78,7 +80,7 @@ def shape_of(op: Op) -> list[Value]:
     """The sizes of a value."""
     value = op.value(0)
     sizes = value.array.shape if isinstance(value, Constant) else unpadded(value).shape
-    start, stop = op.attribute("start", 0), op.raw("end")
+    start, stop = op.attribute("start", 0), op.maybe("end", int)
     return [Constant(np.array(sizes[start:stop], np.int64), op.name, measured=True)]
 
 
@@ -166,6 +168,19 @@ def expand(op: Op) -> list[Value]:
     return [widened(op, value, ones)]
 
 
+def tile(op: Op) -> list[Value]:
+    """Constants over and over; of values only those that stay as they are."""
+    value, counts = op.value(0), op.integers(1)
+    if counts is None or min(counts, default=1) < 1:
+        raise FormatError(f"expected how often to repeat, got {counts}")
+    if isinstance(value, Constant):
+        in_bounds(value.array.size * math.prod(counts))
+        return [op.constant(np.tile(value.array, counts), value)]
+    if math.prod(counts) != 1:
+        raise UnsupportedError("it repeats a value over steps, streams or features")
+    return [value]
+
+
 def widened(op: Op, flow: Flow, shape: Sequence[int]) -> Flow:
     """A value with its features repeated, where *shape* is larger than it along an axis of features."""
     axes = ((),) * (len(shape) - len(flow.axes)) + flow.axes
@@ -198,5 +213,5 @@ def _regroup(op: Op, value: Value, target: Sequence[int]) -> Value:
 OPERATORS: dict[str, Handler] = {
     "Identity": identity, "Dropout": dropout, "Cast": cast, "Constant": constant, "ConstantOfShape": constant_of_shape,
     "Shape": shape_of, "Transpose": transpose, "Reshape": reshape, "Flatten": flatten, "Squeeze": squeeze,
-    "Unsqueeze": unsqueeze, "Expand": expand,
+    "Unsqueeze": unsqueeze, "Expand": expand, "Tile": tile,
 }  # fmt: skip

@@ -17,8 +17,8 @@ from streamgru.model import spec as s
 def batch_normalization(op: Op) -> list[Value]:
     """With the statistics of the training."""
     x = op.flow(0)
-    op.only(training_mode=0, spatial=1, is_test=op.raw("is_test"))
-    op.ignore("momentum", "consumed_inputs")
+    op.only(training_mode=0, spatial=1)
+    op.ignore("momentum", "consumed_inputs", "is_test")
     others = [axis for k, axis in enumerate(x.axes) if k != 1 and is_features(axis) and axis]
     if len(x.axes) < 2 or not is_features(x.axes[1]) or others:
         raise Misread(f"expected features along axis 1 of its input and nowhere else, got {x.shape}")

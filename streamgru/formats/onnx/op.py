@@ -72,17 +72,21 @@ class Op:
     def only(self, **expected: Any) -> None:
         """Refuse attributes that are there with another value."""
         for name, value in expected.items():
-            if (found := self._attributes.pop(name, value)) != value:
-                raise UnsupportedError(f"its attribute {name!r} is {found!r}; only {value!r} is understood")
+            found = self._attributes.pop(name, value)
+            if type(found) is not type(value) or found != value:
+                raise UnsupportedError(f"its attribute {name!r} is {str(found)[:40]!r}; only {value!r} is understood")
 
     def ignore(self, *names: str) -> None:
         """Attributes without effect on what comes out."""
         for name in names:
             self._attributes.pop(name, None)
 
-    def raw(self, name: str) -> Any:
-        """An attribute of whatever type, None if it is not there."""
-        return self._attributes.pop(name, None)
+    def maybe(self, name: str, kind: type[T]) -> T | None:
+        """An attribute that may be left out, of a certain type."""
+        value = self._attributes.pop(name, None)
+        if value is not None and type(value) is not kind:
+            raise FormatError(f"expected the attribute {name!r} as {kind.__name__}, got {str(value)[:40]}")
+        return value
 
     def value(self, at: int) -> Value:
         """An input that must be there."""

@@ -38,14 +38,20 @@ def activated(op: Op, x: Flow, function: s.Function) -> Flow:
 def clip(op: Op) -> list[Value]:
     """Between two bounds, either of which may be left out."""
     op.ignore("consumed_inputs")
-    low, high = op.raw("min"), op.raw("max")
+    low, high = op.maybe("min", float), op.maybe("max", float)
     if op.opset >= 11:
-        low, high = (None if bound is None else float(bound.reshape(-1)[0]) for bound in (op.array(1), op.array(2)))
+        low, high = _bound(op.array(1)), _bound(op.array(2))
     largest = float(np.finfo(np.float32).max)
     open_below, open_above = low is None or low <= -largest, high is None or high >= largest
     if open_below and open_above:
         return [op.flow(0)]
     return [activated(op, op.flow(0), curve("clip", -largest if open_below else low, None if open_above else high))]
+
+
+def _bound(array: NDArray[Any] | None) -> float | None:
+    if array is not None and array.size != 1:
+        raise FormatError(f"expected one number as a bound, got {array.size}")
+    return None if array is None else float(array.reshape(-1)[0])
 
 
 def gelu(op: Op) -> list[Value]:
@@ -68,7 +74,7 @@ def negative(op: Op) -> list[Value]:
 def arithmetic(op: Op) -> list[Value]:
     """Two values, or a value and a constant, broadcast."""
     op.ignore("consumed_inputs")
-    if op.opset < 7 and (op.attribute("broadcast", 0) and op.raw("axis") is not None):
+    if op.opset < 7 and (op.attribute("broadcast", 0) and op.maybe("axis", int) is not None):
         raise UnsupportedError("it broadcasts along an axis of its own, as before opset 7; convert it to a newer opset")
     left, right = op.value(0), op.value(1)
     if isinstance(left, Constant) and isinstance(right, Constant):

@@ -39,7 +39,8 @@ def matmul(op: Op) -> list[Value]:
 
 def gemm(op: Op) -> list[Value]:
     """``alpha * A B + beta * C``, each of A and B perhaps transposed."""
-    op.only(transA=0, broadcast=op.raw("broadcast"))
+    op.only(transA=0)
+    op.ignore("broadcast")  # before opset 7, where C may be broadcast without it too
     x, b, c = op.flow(0), _matrix(op.needed(1)), op.array(2)
     alpha, beta = np.float32(op.attribute("alpha", 1.0)), np.float32(op.attribute("beta", 1.0))
     weight = b if op.attribute("transB", 0) else b.T

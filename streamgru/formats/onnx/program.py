@@ -61,7 +61,7 @@ def program(graph: Graph, values: Mapping[str, Value], trace: Trace) -> tuple[s.
     findings = [line for at in reached for line in _finding(network.parts[at], names[at], trace)]
     origin = f"ONNX, opset {graph.opset}" + (f", written by {graph.producer[:80]}" if graph.producer else "")
     spec = s.Spec(programs={"main": main}, origin=origin)
-    return spec, tensors, (origin, *findings, *notes, *_inputs_told(trace, reached), *trace.notes)
+    return spec, tensors, (origin, *findings, *notes, *_inputs_told(trace, reached, names), *trace.notes)
 
 
 def _is_state(answer: Answer, trace: Trace) -> bool:
@@ -96,17 +96,20 @@ def _told(answer: Answer, trace: Trace) -> str:
     return f"output {answer.name} is the state of {names}: kept by the stream itself (stream.state), no output"
 
 
-def _inputs_told(trace: Trace, reached: list[int]) -> Iterator[str]:
+def _inputs_told(trace: Trace, reached: list[int], names: Mapping[int, str]) -> Iterator[str]:
+    """What became of the inputs of the graph that are none of the program."""
     for part, name in trace.inputs.items():
+        units = [unit for unit, (source, _) in trace.starts.items() if source == part]
+        begun = dict.fromkeys(names[at] for at in reached if trace.network.parts[at].unit in units)
         if part in reached:
-            if part in trace.lengths or any(part == start for start, _ in trace.starts.values()):
+            if part in trace.lengths or units:
                 raise UnsupportedError(f"input {name!r} is a state or the lengths, and also taken for something else")
         elif part in trace.lengths:
             yield f"input {name} tells how long the sequences are: model.run(X, lengths=) takes them, no input"
-        elif all(part != start for start, _ in trace.starts.values()):
-            yield f"input {name} has no influence on the outputs: left out"
+        elif begun:
+            yield f"input {name} is the state that {', '.join(begun)} begins with: kept by the stream itself, no input"
         else:
-            yield f"input {name} is the state at the start: kept by the stream itself, from zeros on, no input"
+            yield f"input {name} has no influence on the outputs: left out"
 
 
 def _names(trace: Trace, reached: list[int]) -> dict[int, str]:
