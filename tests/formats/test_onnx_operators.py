@@ -255,3 +255,33 @@ def test_the_last_step_is_the_last_state():
     spec, _, _ = found(data)
     assert layers(spec) == ["gru", "dense"]
     assert spec.main.layers[0].returns == "last"
+
+
+def test_many_inputs_with_the_steps_first():
+    """The ways to read the inputs are many; that all are read alike is tried first."""
+    names = [f"x{k}" for k in range(9)]
+    nodes = [N("Concat", names, "c", axis=2), N("GRU", "c W R B", "y", hidden_size=2)]
+    data = o.model(nodes, [o.port(name, [6, 2, 3]) for name in names], [o.field(1, "y")], o.gru_weights(27, 2))
+    x = floats(2, 6, 27)
+    feeds = {name: part for name, part in zip(names, np.split(x.swapaxes(0, 1), 9, axis=2), strict=True)}
+    for row, y in zip(x, run(data, feeds)[0][:, 0].swapaxes(0, 1), strict=True):
+        close(answer(data, row), y)
+
+
+def test_a_state_that_leaves_in_another_order_is_refused():
+    constants = o.gru_weights(2, 2) | {"s": ints(1, 1)}
+    nodes = [N("Split", "h s", "h0 h1", axis=0), N("GRU", "x W R B - h0", "a ha", hidden_size=2),
+             N("Squeeze", "a one", "b"), N("GRU", "b W R B - h1", "y hb", hidden_size=2)]  # fmt: skip
+    constants["one"] = ints(1)
+    ports = [o.port("x", ["t", "b", 2]), o.port("h", [2, "b", 2])]
+    for order, fits in (("ha hb", True), ("hb ha", False)):
+        last = N("Concat", order, "hn", axis=0)
+        data = o.model([*nodes, last], ports, [o.field(1, "y"), o.field(1, "hn")], constants)
+        if fits:
+            _, _, findings = found(data)
+            assert any(line.endswith("begins with: kept by the stream itself") for line in findings)
+        else:
+            with pytest.raises(UnsupportedError, match="leave in another order than they come in"):
+                found(data)
+    _, _, findings = found(o.model(nodes, ports, [o.field(1, "y")], constants))
+    assert any("no output hands it on" in line for line in findings)

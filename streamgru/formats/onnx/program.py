@@ -34,7 +34,8 @@ def program(graph: Graph, values: Mapping[str, Value], trace: Trace) -> tuple[s.
         if not isinstance(value, Flow):
             raise UnsupportedError(f"output {name[:80]!r} is a constant, whatever comes in")
         answers.append(Answer(name, unpadded(value)))
-    kept = [answer for answer in answers if not _is_state(answer, trace)] or answers
+    states = [answer for answer in answers if _is_state(answer, trace)]
+    kept = [answer for answer in answers if answer not in states] or answers
     notes = [_told(answer, trace) for answer in answers if answer not in kept]
     if len({answer.flow.has("time") for answer in kept}) > 1:
         raise UnsupportedError("some outputs are of each step, others of whole sequences; export them apart")
@@ -61,7 +62,7 @@ def program(graph: Graph, values: Mapping[str, Value], trace: Trace) -> tuple[s.
     findings = [line for at in reached for line in _finding(network.parts[at], names[at], trace)]
     origin = f"ONNX, opset {graph.opset}" + (f", written by {graph.producer[:80]}" if graph.producer else "")
     spec = s.Spec(programs={"main": main}, origin=origin)
-    return spec, tensors, (origin, *findings, *notes, *_inputs_told(trace, reached, names), *trace.notes)
+    return spec, tensors, (origin, *findings, *notes, *_inputs_told(trace, reached, names, states), *trace.notes)
 
 
 def _is_state(answer: Answer, trace: Trace) -> bool:
@@ -93,11 +94,14 @@ def _told(answer: Answer, trace: Trace) -> str:
     parts = np.unique(trace.network.expand(answer.flow.part)[0])
     layers = [trace.network.parts[part].layer for part in parts]
     names = ", ".join(layer.name for layer in layers if layer is not None)
-    return f"output {answer.name} is the state of {names}: kept by the stream itself (stream.state), no output"
+    return f"output {answer.name} is the state of {names}: kept by the stream itself (stream.state)"
 
 
-def _inputs_told(trace: Trace, reached: list[int], names: Mapping[int, str]) -> Iterator[str]:
+def _inputs_told(trace: Trace, reached: list[int], names: Mapping[int, str], states: list[Answer]) -> Iterator[str]:
     """What became of the inputs of the graph that are none of the program."""
+    leave = {
+        trace.network.parts[int(part)].unit for answer in states for part in trace.network.expand(answer.flow.part)[0]
+    }
     for part, name in trace.inputs.items():
         units = [unit for unit, (source, _) in trace.starts.items() if source == part]
         begun = dict.fromkeys(names[at] for at in reached if trace.network.parts[at].unit in units)
@@ -107,7 +111,8 @@ def _inputs_told(trace: Trace, reached: list[int], names: Mapping[int, str]) -> 
         elif part in trace.lengths:
             yield f"input {name} tells how long the sequences are: model.run(X, lengths=) takes them, no input"
         elif begun:
-            yield f"input {name} is the state that {', '.join(begun)} begins with: kept by the stream itself, no input"
+            alone = "" if leave.issuperset(units) else " (no output hands it on: make sure that it goes on as it is)"
+            yield f"input {name} is the state that {', '.join(begun)} begins with: kept by the stream itself{alone}"
         else:
             yield f"input {name} has no influence on the outputs: left out"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, islice, permutations, product
+from itertools import chain, combinations, islice, permutations, product
 
 from streamgru.errors import FormatError, LoadError, UnsupportedError
 from streamgru.formats.onnx import folds, gru, moves, norms, pieces, pointwise, products
@@ -41,6 +41,9 @@ MAX_READINGS = 256  # ways to read the inputs that are tried
 FLOATS, INTEGERS = (1, 10, 11, 16), (2, 3, 4, 5, 6, 7, 12, 13)
 # What may stand between an input and the place where a GRU takes it for its first state, or for lengths
 MOVERS = ("Identity", "Cast", "Slice", "Split", "Gather", "Squeeze", "Unsqueeze", "Transpose", "Reshape", "Expand")
+
+
+Places = tuple[tuple[int, str], ...]  # which axes are those of the streams and the steps
 
 
 @dataclass(frozen=True)
@@ -168,11 +171,25 @@ def _readings(graph: Graph, nodes: list[Node]) -> Iterator[tuple[Reading, ...]]:
         if port.dtype not in (*FLOATS, *INTEGERS):
             raise UnsupportedError(f"input {port.name!r}: expected floats or integers, got type {port.dtype}")
         kinds = ("batch",) if port.name in states or port.name in lengths else ("batch", "time")
-        choices.append([Reading(port, axes) for axes in dict.fromkeys(_axes(port, kinds))])
-    yield from product(*choices)
+        choices.append({places: Reading(port, axes) for places, axes in _axes(port, kinds)})
+    known: set[tuple[Reading, ...]] = set()
+    for readings in chain(_alike(choices), product(*(choice.values() for choice in choices))):
+        if readings not in known:
+            known.add(readings)
+            yield readings
 
 
-def _axes(port: Port, kinds: tuple[str, ...]) -> Iterator[tuple[Axis, ...]]:
+def _alike(choices: list[dict[Places, Reading]]) -> Iterator[tuple[Reading, ...]]:
+    """The ways in which all inputs that can be read alike are."""
+    groups: dict[tuple[Places, ...], list[int]] = {}
+    for k, choice in enumerate(choices):
+        groups.setdefault(tuple(choice), []).append(k)
+    for places in product(*groups):
+        of = {k: place for group, place in zip(groups.values(), places, strict=True) for k in group}
+        yield tuple(choice[of[k]] for k, choice in enumerate(choices))
+
+
+def _axes(port: Port, kinds: tuple[str, ...]) -> Iterator[tuple[Places, tuple[Axis, ...]]]:
     """What the axes of an input can be: each kind at most once, and features elsewhere, whose sizes are known."""
     rank = len(port.shape)
     for count in range(len(kinds), -1, -1):
@@ -181,7 +198,7 @@ def _axes(port: Port, kinds: tuple[str, ...]) -> Iterator[tuple[Axis, ...]]:
                 where = dict(zip(places, chosen, strict=True))
                 axes = [_axis(size, where.get(k, "feature")) for k, size in enumerate(port.shape)]
                 if all(axis is not None for axis in axes):
-                    yield tuple(axis for axis in axes if axis is not None)
+                    yield tuple(where.items()), tuple(axis for axis in axes if axis is not None)
 
 
 def _axis(size: int | str | None, kind: str) -> Axis | None:
