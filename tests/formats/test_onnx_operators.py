@@ -137,6 +137,12 @@ def conv(n_in=3, n_out=4, size=3, group=1, bias=True, **more):
     ], constants
 
 
+def flat(op, *inputs, constants=None, **more):
+    """Over the steps of a flat image, (b, n, 1, t)."""
+    nodes = [N("Transpose", "x", "t", perm=[0, 2, 1]), N("Unsqueeze", "t two", "u"), N(op, ["u", *inputs], "v", **more)]
+    return [*nodes, N("Squeeze", "v two", "y")], {"two": ints(2)} | (constants or {})
+
+
 def padded(node, pads, constants=None, **more):
     nodes = [N("Transpose", "x", "t", perm=[0, 2, 1]), N("Pad", "t p", "q", **more), node]
     return nodes, {"p": ints(0, 0, pads[0], 0, 0, pads[1])} | (constants or {})
@@ -163,6 +169,8 @@ OVER_TIME = {
     "relu behind": ([*conv(pads=[2, 0])[0][:1], N("Conv", "t K", "k", pads=[2, 0]), N("Relu", "k", "y")],
         {"K": floats(4, 3, 3)}),
     "residual": ([*conv()[0][:1], N("Conv", "t K", "k", pads=[2, 0]), N("Add", "k t", "y")], {"K": floats(3, 3, 3)}),
+    "of a flat image": flat("Conv", "K", constants={"K": floats(4, 3, 1, 3)}, pads=[0, 2, 0, 0], dilations=[1, 1]),
+    "max of a flat image": flat("MaxPool", kernel_shape=[1, 3], strides=[1, 2]),
     "average": pool("AveragePool", kernel_shape=[2], strides=[2]),
     "average, padding left out": pool("AveragePool", kernel_shape=[3], pads=[1, 1]),
     "average, padding counted": pool("AveragePool", kernel_shape=[3], pads=[2, 0], count_include_pad=1),
@@ -263,7 +271,7 @@ def test_many_inputs_with_the_steps_first():
     nodes = [N("Concat", names, "c", axis=2), N("GRU", "c W R B", "y", hidden_size=2)]
     data = o.model(nodes, [o.port(name, [6, 2, 3]) for name in names], [o.field(1, "y")], o.gru_weights(27, 2))
     x = floats(2, 6, 27)
-    feeds = {name: part for name, part in zip(names, np.split(x.swapaxes(0, 1), 9, axis=2), strict=True)}
+    feeds = dict(zip(names, np.split(x.swapaxes(0, 1), 9, axis=2), strict=True))
     for row, y in zip(x, run(data, feeds)[0][:, 0].swapaxes(0, 1), strict=True):
         close(answer(data, row), y)
 

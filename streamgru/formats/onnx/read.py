@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, combinations, islice, permutations, product
 
 from streamgru.errors import FormatError, LoadError, UnsupportedError
-from streamgru.formats.onnx import folds, gru, moves, norms, pieces, pointwise, products
+from streamgru.formats.onnx import folds, gru, moves, norms, pieces, pointwise, products, windows
 from streamgru.formats.onnx.network import Network, Part
 from streamgru.formats.onnx.op import Handler, Op, Trace
 from streamgru.formats.onnx.program import program
@@ -34,7 +34,7 @@ from streamgru.model import spec as s
 
 OPERATORS: dict[str, Handler] = {
     **moves.OPERATORS, **pieces.OPERATORS, **folds.OPERATORS, **pointwise.OPERATORS, **norms.OPERATORS,
-    **products.OPERATORS, **gru.OPERATORS,
+    **products.OPERATORS, **windows.OPERATORS, **gru.OPERATORS,
 }  # fmt: skip
 NEWEST_OPSET = 26
 MAX_READINGS = 256  # ways to read the inputs that are tried
