@@ -293,3 +293,11 @@ def test_a_state_that_leaves_in_another_order_is_refused():
                 found(data)
     _, _, findings = found(o.model(nodes, ports, [o.field(1, "y")], constants))
     assert any("no output hands it on" in line for line in findings)
+
+
+def test_old_files_that_were_written_in_training():
+    """Before opset 7 an attribute told that it was over, and by default it was not."""
+    for op, inputs, message in (("Dropout", "x", "drops out"), ("BatchNormalization", "x g g g g", "of the batch")):
+        data = o.model([N(op, inputs, "y")], [o.port("x", ["b", 3])], [o.field(1, "y")], {"g": floats(3)}, opset=6)
+        with pytest.raises(UnsupportedError, match=message):
+            found(data)

@@ -32,17 +32,17 @@ def identity(op: Op) -> list[Value]:
 
 def dropout(op: Op) -> list[Value]:
     """Nothing is dropped once the training is over."""
-    op.ignore("ratio", "seed", "is_test", "consumed_inputs")
+    op.ignore("ratio", "seed", "consumed_inputs")
     op.array(1)
     training = op.array(2)
-    if training is not None and training.any():
+    if (training is not None and training.any()) or not (op.opset >= 7 or op.attribute("is_test", 0)):
         raise UnsupportedError("it drops out, as in training; export the model in its eval mode")
     return [op.value(0)]
 
 
 def cast(op: Op) -> list[Value]:
     """Between floats nothing changes; whole numbers may become floats, and an index stays one."""
-    op.ignore("saturate")
+    op.ignore("saturate", "round_mode")  # of types that are not read
     value, to = op.value(0), op.attribute("to", 0)
     if to not in DTYPES:
         raise UnsupportedError(f"it casts to the type {to}")

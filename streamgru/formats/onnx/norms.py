@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamgru.errors import FormatError
+from streamgru.errors import FormatError, UnsupportedError
 from streamgru.formats.onnx.network import Tensors
 from streamgru.formats.onnx.op import Handler, Op
 from streamgru.formats.onnx.values import Misread, Value, axis_number, features, is_features
@@ -18,7 +18,9 @@ def batch_normalization(op: Op) -> list[Value]:
     """With the statistics of the training."""
     x = op.flow(0)
     op.only(training_mode=0, spatial=1)
-    op.ignore("momentum", "consumed_inputs", "is_test")
+    op.ignore("momentum", "consumed_inputs")
+    if op.opset < 7 and not op.attribute("is_test", 0):
+        raise UnsupportedError("it normalises with the statistics of the batch; export the model in its eval mode")
     others = [axis for k, axis in enumerate(x.axes) if k != 1 and is_features(axis) and axis]
     if len(x.axes) < 2 or not is_features(x.axes[1]) or others:
         raise Misread(f"expected features along axis 1 of its input and nowhere else, got {x.shape}")

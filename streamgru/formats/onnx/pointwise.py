@@ -17,6 +17,7 @@ from streamgru.formats.onnx.op import Handler, Op, broadcast_size, unpadded
 from streamgru.formats.onnx.values import Constant, Flow, Misread, Value, features, in_bounds, is_features, per_feature
 from streamgru.model import spec as s
 
+SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 FOLDED: dict[str, Callable[..., Any]] = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
 
 
@@ -25,6 +26,12 @@ def activation(name: str, op: Op, **defaults: float) -> list[Value]:
     op.ignore("consumed_inputs")
     parameters = {key: op.attribute(key, value) for key, value in defaults.items()}
     return [activated(op, op.flow(0), curve(name, *parameters.values()))]
+
+
+def selu(op: Op) -> list[Value]:
+    """With its two constants, which the first opset rounded."""
+    alpha, gamma = (1.6732, 1.0507) if op.opset < 6 else (SELU_ALPHA, SELU_GAMMA)
+    return activation("selu", op, alpha=alpha, gamma=gamma)
 
 
 def activated(op: Op, x: Flow, function: s.Function) -> Flow:
@@ -198,7 +205,7 @@ def prelu(op: Op) -> list[Value]:
 
 OPERATORS: dict[str, Handler] = {
     "Relu": partial(activation, "relu"), "Tanh": partial(activation, "tanh"), "Sigmoid": partial(activation, "sigmoid"),
-    "Selu": partial(activation, "selu", alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
+    "Selu": selu,
     "HardSigmoid": partial(activation, "hard_sigmoid", alpha=0.2, beta=0.5),
     "LeakyRelu": partial(activation, "leaky_relu", alpha=0.01), "Elu": partial(activation, "elu", alpha=1.0),
     "ThresholdedRelu": partial(activation, "thresholded_relu", alpha=1.0),

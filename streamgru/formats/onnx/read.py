@@ -36,7 +36,7 @@ OPERATORS: dict[str, Handler] = {
     **moves.OPERATORS, **pieces.OPERATORS, **folds.OPERATORS, **pointwise.OPERATORS, **norms.OPERATORS,
     **products.OPERATORS, **windows.OPERATORS, **gru.OPERATORS,
 }  # fmt: skip
-NEWEST_OPSET = 26
+NEWEST_OPSET = 28
 MAX_READINGS = 256  # ways to read the inputs that are tried
 FLOATS, INTEGERS = (1, 10, 11, 16), (2, 3, 4, 5, 6, 7, 12, 13)
 # What may stand between an input and the place where a GRU takes it for its first state, or for lengths
