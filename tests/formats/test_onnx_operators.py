@@ -93,6 +93,13 @@ STEPWISE = {
                      C2 | {"r": ints(-1, 3), "i": ints(0), "j": ints(2), "k": ints(2)}, BTF),
     "flatten": ([N("Flatten", "x", "f", axis=2), N("MatMul", "f W", "m"), N("Reshape", "m u", "y")],
         C2 | {"u": ints(2, 6, 2)}, BTF),
+    "interleaved": ([N("MatMul", "x W", "m"), N("Tanh", "m", "n"), N("Unsqueeze", "m a", "p"),
+                     N("Unsqueeze", "n a", "q"), N("Concat", "p q", "r", axis=3), N("Reshape", "r u", "y")],
+                    {"W": floats(3, 10), "a": ints(3), "u": ints(0, 0, 20)}, BTF),
+    "expanded": ([N("MatMul", "x W", "m"), N("Expand", "m e", "y")], {"W": floats(3, 1), "e": ints(1, 1, 4)}, BTF),
+    "to the first": ([N("Pow", "x one", "y")], {"one": np.float32(1)}, BTF),
+    "tiled": ([N("Tile", "c r", "d"), N("Tile", "x o", "z"), N("Add", "z d", "y")],
+        {"c": floats(1), "r": ints(3), "o": ints(1, 1, 1)}, BTF),
     "idle": ([N("Identity", "x", "a"), N("Dropout", "a", "b"), N("Cast", "b", "c", to=1), N("Expand", "c e", "y")],
         {"e": ints(1, 1, 3)}, BTF),
     "half": ([N("Cast", "W", "V", to=1), N("MatMul", "x V", "y")], {"W": floats(3, 2).astype(np.float16)}, BTF),
@@ -211,43 +218,31 @@ def test_several_inputs_and_outputs():
     assert [(item.name, item.start, item.stop) for item in spec.main.outputs] == [("y", 0, 2), ("gru_y", 2, None)]
 
 
-REFUSED = {
-    "LSTM": ([N("LSTM", "x W W", "y", "rnn")], r"node 'rnn' \(LSTM\): this operator"),
-    "another domain": ([N("Gelu", "x", "y", domain="com.microsoft")], "operator of com.microsoft"),
-    "an attribute": ([N("Relu", "x", "y", surprise=1)], r"node 'y' \(Relu\): its attribute 'surprise'"),
-    "an input": ([N("Relu", "x W", "y")], "its input 1 is not understood"),
-    "an output": ([N("Dropout", "x", "z y")], "its output 1 is not understood"),
-    "mean over time": ([N("ReduceMean", "x a", "y")], "reduces steps or streams"),
-    "softmax over time": ([N("Softmax", "x", "y", axis=1)], "its axis 1 is not that of all features"),
-    "attention": ([N("Transpose", "x", "t", perm=[0, 2, 1]), N("MatMul", "x t", "y")], "multiplies two values"),
-    "reflected": ([N("Pad", "x p", "y", mode="reflect")], "attribute 'mode' is 'reflect'"),
-    "padding nobody takes": ([N("Pad", "x p", "q"), N("Relu", "q", "y")], "zeros were padded"),
-    "an early step": ([N("Gather", "x i", "y", axis=1)], "it drops 0 steps at the start"),
-    "mixed axes": ([N("Reshape", "x f", "r"), N("MatMul", "r V", "y")], "features"),
-    "sizes computed with": ([N("Shape", "x", "s"), N("Cast", "s", "f1", to=1), N("Mul", "x f1", "y")],
-        "sizes of its input"),
-    "a constant": ([N("Neg", "W", "y")], "whatever comes in"),
-    "the last of an input": ([N("Gather", "x last", "y", axis=1)], "takes the last step of an input"),
-    "rows by values": ([N("Cast", "x", "i1", to=7), N("Gather", "W i1", "y")], "rounds a value"),
-}  # fmt: skip
+def test_a_single_step_that_looks_at_its_state_twice():
+    """Y and Y_h are the same there, and one layer; the state leaves as it came."""
+    nodes = [N("GRU", "x W R B - h", "y hn", hidden_size=2), N("Squeeze", "y one", "s"),
+             N("Concat", "s hn", "c", axis=2), N("MatMul", "c V", "z")]  # fmt: skip
+    constants = o.gru_weights(3, 2) | {"one": ints(1), "V": floats(4, 3)}
+    ports = [o.port("x", [1, 1, 3]), o.port("h", [1, 1, 2])]
+    data = o.model(nodes, ports, [o.field(1, "z"), o.field(1, "hn")], constants)
+    x, h = floats(6, 3), np.zeros((1, 1, 2), np.float32)
+    expected = []
+    for row in x:
+        z, h = run(data, {"x": row[None, None], "h": h})
+        expected.append(z[0, 0])
+    close(answer(data, x), expected)
+    spec, _, _ = found(data)
+    assert layers(spec) == ["gru", "concat", "dense"]
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_understood_is_refused_by_name(name):
-    nodes, message = REFUSED[name]
-    constants = {"W": floats(3, 2), "V": floats(18, 2), "a": ints(1), "p": ints(0, 1, 0, 0, 1, 0), "i": np.int64(0),
-                 "f": ints(2, 18), "last": np.int64(-1)}  # fmt: skip
-    tail = [N("Transpose", "x", "xt", perm=[1, 0, 2]), N("GRU", "xt W_ R_ B_", "gru_y")]
-    constants |= {f"{name}_": array for name, array in o.gru_weights(3, 2).items()}
-    data = o.model([*tail, *nodes], [o.port("x", [2, 6, 3])], [o.field(1, "gru_y"), o.field(1, "y")], constants)
-    with pytest.raises(UnsupportedError, match=message):
-        found(data)
-
-
-def test_without_a_gru_nothing_is_sure():
-    data = o.model([N("Relu", "x", "y")], [o.port("x", [2, 6, 3])], [o.field(1, "y")])
-    with pytest.raises(UnsupportedError, match="it has no GRU"):
-        found(data)
+def test_the_last_step_of_several_layers():
+    constants = o.gru_weights(3, 4) | {"last": ints(-1), "far": ints(1 << 40), "zero": ints(0), "one": ints(1)}
+    nodes = [N("GRU", "x W R B", "h", hidden_size=4), N("Squeeze", "h one", "s"), N("Neg", "s", "n"),
+             N("Concat", "s n", "c", axis=2), N("Slice", "c last far zero", "y")]  # fmt: skip
+    data = o.model(nodes, [o.port("x", ["t", "b", 3])], [o.field(1, "y")], constants)
+    x = floats(2, 6, 3)
+    for row, y in zip(x, run(data, {"x": x.swapaxes(0, 1)})[0][0], strict=True):
+        close(answer(data, row), y[None])
 
 
 def test_the_last_step_is_the_last_state():
@@ -293,11 +288,3 @@ def test_a_state_that_leaves_in_another_order_is_refused():
                 found(data)
     _, _, findings = found(o.model(nodes, ports, [o.field(1, "y")], constants))
     assert any("no output hands it on" in line for line in findings)
-
-
-def test_old_files_that_were_written_in_training():
-    """Before opset 7 an attribute told that it was over, and by default it was not."""
-    for op, inputs, message in (("Dropout", "x", "drops out"), ("BatchNormalization", "x g g g g", "of the batch")):
-        data = o.model([N(op, inputs, "y")], [o.port("x", ["b", 3])], [o.field(1, "y")], {"g": floats(3)}, opset=6)
-        with pytest.raises(UnsupportedError, match=message):
-            found(data)

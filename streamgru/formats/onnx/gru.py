@@ -49,7 +49,7 @@ def gru(op: Op) -> list[Value | None]:
     if len(x.axes) != 3 or not (is_kind(steps[0], "time") and is_kind(streams[0], "batch")):
         raise Misread(f"expected steps, streams and features along the axes of its input, got {x.shape}")
     if not is_features(x.axes[2]) or x.size != n_in:
-        raise Misread(f"expected {n_in} features, got {x.size}")
+        raise UnsupportedError(f"expected {n_in} features, got {x.size}")
     _lengths(op, x)
     starts = list(_starts(op, directions, n_hid, layout))
     settings = _settings(op, directions)
@@ -154,7 +154,7 @@ def _starts(
         streams = given.axes[0 if layout else 1] if len(given.axes) == 3 else None
         rest = given.axes[1:] if layout else given.axes[:1] + given.axes[2:]
         if streams is None or not is_kind(streams, "batch") or tuple(rest) != expected:
-            raise UnsupportedError(f"expected an initial_h of {count} x streams x {n_hid}, got {given.shape}")
+            raise Misread(f"expected an initial_h of {count} x streams x {n_hid}, got {given.shape}")
         parts, places = op.network.expand(unpadded(given).part)
         for k in range(count):
             part, place = int(parts[k * n_hid]), int(places[k * n_hid])
