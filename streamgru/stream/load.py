@@ -32,7 +32,7 @@ def load(
     ----------
     src : str, path-like or bytes
         A ``.safetensors`` file, or its bytes: a native file, or the ``state_dict`` of a PyTorch
-        module of GRU layers with a linear head. What it is, its contents decide, not its name.
+        module of GRU layers with a linear head. Or an ONNX file. What it is, its contents decide, not its name.
         ``builtin:shoulder`` is the network that comes with the package.
     kernel, dtype, blas_threads
         As for :class:`Model`.

@@ -211,6 +211,9 @@ WRONG = {
     "an opset to come": (one(N("Relu", "h", "y"), opset=99), UnsupportedError, "opset"),
     "no text": (one(o.field(1, b"\xff") + N("Relu", "h", "y")), FormatError, "UTF-8"),
     "a long name": (one(N("Relu", "h", "y", "n" * 5000)), FormatError, "at most 1024"),
+    "a scale that is not finite": (
+        one(N("Div", "h c", "y"), constants={"c": np.full(1, 1e-45, np.float32)}), LoadError, "NaN or infinity",
+    ),
     "weights that are not finite": (
         one(N("Identity", "h", "y"), constants={"W": np.full((1, 3, 1), np.nan, np.float32)}),
         LoadError, "NaN or infinity",
@@ -222,7 +225,7 @@ WRONG = {
 def test_what_is_wrong_is_told(name):
     data, kind, message = WRONG[name]
     with pytest.raises(kind, match=message):
-        streamgru.load(data) if name.startswith("weights") else find(data, "file")
+        streamgru.load(data) if "not finite" in name else find(data, "file")
 
 
 def test_contents_decide_not_the_name(tmp_path):

@@ -103,6 +103,7 @@ STEPWISE = {
     "idle": ([N("Identity", "x", "a"), N("Dropout", "a", "b"), N("Cast", "b", "c", to=1), N("Expand", "c e", "y")],
         {"e": ints(1, 1, 3)}, BTF),
     "half": ([N("Cast", "W", "V", to=1), N("MatMul", "x V", "y")], {"W": floats(3, 2).astype(np.float16)}, BTF),
+    "half the scale": ([N("Cast", "c", "d", to=1), N("Div", "x d", "y")], {"c": floats(3).astype(np.float16)}, BTF),
     "constants of nodes": ([N("Constant", "", "c", value_floats=[1.0, 2.0, 3.0]),
         N("Constant", "", "d", value=floats(3)),
                             N("Add", "c d", "e"), N("Mul", "x e", "y")], {}, BTF),

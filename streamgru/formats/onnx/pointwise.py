@@ -94,7 +94,7 @@ def arithmetic(op: Op) -> list[Value]:
         raise UnsupportedError("it computes with whole numbers")
     array, shape = per_feature(constant, unpadded(flow))
     wide = widened(op, flow, shape)
-    row = np.broadcast_to(array, shape).reshape(-1)
+    row = np.broadcast_to(array, shape).reshape(-1).astype(np.result_type(array, np.float32))
     return [_with_constant(op, wide, row, constant_first=flow is right)]
 
 
@@ -164,8 +164,7 @@ def _folded(op: Op, left: Constant, right: Constant) -> Constant:
         a, b = a.astype(np.int64), b.astype(np.int64)
         quotient = np.abs(a) // np.abs(b) * np.sign(a) * np.sign(b)  # towards 0, as ONNX does
         return op.constant(quotient, left, right)
-    with np.errstate(all="ignore"):  # what is not finite is refused where it becomes a weight
-        return op.constant(FOLDED[op.node.op](a, b), left, right)
+    return op.constant(FOLDED[op.node.op](a, b), left, right)
 
 
 def power(op: Op) -> list[Value]:

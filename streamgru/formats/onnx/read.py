@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, combinations, islice, permutations, product
 
+import numpy as np
+
 from streamgru.errors import FormatError, LoadError, UnsupportedError
 from streamgru.formats.onnx import folds, gru, moves, norms, pieces, pointwise, products, windows
 from streamgru.formats.onnx.network import Network, Part
@@ -73,8 +75,8 @@ def find(data: bytes, where: str) -> tuple[s.Spec, Tensors, tuple[str, ...]]:
     try:
         if not 1 <= graph.opset <= NEWEST_OPSET:
             raise UnsupportedError(f"expected an opset from 1 to {NEWEST_OPSET}, got {graph.opset}")
-        nodes = _needed(graph)
-        return _read(graph, nodes)
+        with np.errstate(all="ignore"):  # what is not finite is refused where it has become a weight
+            return _read(graph, _needed(graph))
     except LoadError as error:
         raise type(error)(f"{where}: {error}") from None
 
