@@ -14,10 +14,11 @@ from streamgru.formats.onnx.network import Tensors
 from streamgru.formats.onnx.op import Handler, Op, unpadded
 from streamgru.formats.onnx.values import Axis, Constant, Flow, Misread, Value, features, is_features, is_kind
 from streamgru.model import spec as s
+from streamgru.model.functions import Function
 
 DIRECTIONS = {"forward": ("forward",), "reverse": ("reverse",), "bidirectional": ("forward", "reverse")}
 # lower-case name -> ours, and whether it takes alpha and beta from the lists of these
-FUNCTIONS = {
+FUNCTIONS: dict[str, tuple[Function, bool, bool]] = {
     "relu": ("relu", False, False), "tanh": ("tanh", False, False), "sigmoid": ("sigmoid", False, False),
     "affine": ("affine", True, True), "leakyrelu": ("leaky_relu", True, False),
     "thresholdedrelu": ("thresholded_relu", True, False), "scaledtanh": ("scaled_tanh", True, True),

@@ -16,12 +16,13 @@ from streamgru.formats.onnx.network import Part, Tensors
 from streamgru.formats.onnx.op import Handler, Op, broadcast_size, unpadded
 from streamgru.formats.onnx.values import Constant, Flow, Misread, Value, features, in_bounds, is_features, per_feature
 from streamgru.model import spec as s
+from streamgru.model.functions import AnyFunction, Function
 
-SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
+ALPHA, GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 FOLDED: dict[str, Callable[..., Any]] = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
 
 
-def activation(name: str, op: Op, **defaults: float) -> list[Value]:
+def activation(name: Function, op: Op, **defaults: float) -> list[Value]:
     """A function of each number; *defaults* are those of the attributes alpha and beta."""
     op.ignore("consumed_inputs")
     parameters = {key: op.attribute(key, value) for key, value in defaults.items()}
@@ -30,11 +31,15 @@ def activation(name: str, op: Op, **defaults: float) -> list[Value]:
 
 def selu(op: Op) -> list[Value]:
     """With its two constants, which the first opset rounded."""
-    alpha, gamma = (1.6732, 1.0507) if op.opset < 6 else (SELU_ALPHA, SELU_GAMMA)
-    return activation("selu", op, alpha=alpha, gamma=gamma)
+    alpha, gamma = (1.6732, 1.0507) if op.opset < 6 else (ALPHA, GAMMA)
+    given = op.attribute("alpha", alpha), op.attribute("gamma", gamma)
+    if max(abs(given[0] - ALPHA), abs(given[1] - GAMMA)) > 1e-6:
+        raise UnsupportedError(f"its alpha and gamma are {given}; expected {(ALPHA, GAMMA)}")
+    op.ignore("consumed_inputs")
+    return [activated(op, op.flow(0), curve("selu"))]
 
 
-def activated(op: Op, x: Flow, function: s.Function) -> Flow:
+def activated(op: Op, x: Flow, function: AnyFunction) -> Flow:
     """A function behind a layer, within it where it has none yet."""
     layer = op.network.parts[x.part].layer
     if isinstance(layer, (s.Dense, s.Conv1d)) and layer.function == "linear":
@@ -52,7 +57,7 @@ def clip(op: Op) -> list[Value]:
     open_below, open_above = low is None or low <= -largest, high is None or high >= largest
     if open_below and open_above:
         return [op.flow(0)]
-    return [activated(op, op.flow(0), curve("clip", -largest if open_below else low, None if open_above else high))]
+    return [activated(op, op.flow(0), curve("clip", None if open_below else low, None if open_above else high))]
 
 
 def _bound(array: NDArray[Any] | None) -> float | None:
@@ -63,7 +68,7 @@ def _bound(array: NDArray[Any] | None) -> float | None:
 
 def gelu(op: Op) -> list[Value]:
     """The exact one, or the one by tanh."""
-    names = {"none": "gelu", "tanh": "gelu_tanh"}
+    names: dict[str, Function] = {"none": "gelu", "tanh": "gelu_tanh"}
     how = op.attribute("approximate", "none")
     if how not in names:
         raise UnsupportedError(f"its attribute 'approximate' is {how!r}")
