@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from streamgru.errors import FormatError, SpecError, UnsupportedError
-from streamgru.formats import hdf5_file, native, safetensors_file, torch, zip_file
+from streamgru.formats import hdf5_file, native, onnx_file, safetensors_file, torch, zip_file
 from streamgru.formats.builtin import builtin_path
 from streamgru.formats.files import read_bytes
 from streamgru.formats.safetensors_file import Tensors
@@ -67,6 +67,8 @@ def read(
         return Found(*_keras().find_hdf5(hdf5_file.datasets(data, where), given, where))
     if data.startswith(zip_file.MAGIC) and b"config.json" in data[-65_536:]:
         return Found(*_keras().find_keras(zip_file.members(data, where), given, where))
+    if onnx_file.looks_like(data):
+        return Found(*_onnx(data, where, spec is not None))
     if not safetensors_file.looks_like(data):
         raise _foreign(data, where)
     tensors, metadata = safetensors_file.parse(data, where)
@@ -103,6 +105,14 @@ def _keras() -> ModuleType:
     return importlib.import_module("streamgru.formats.keras")
 
 
+def _onnx(data: bytes, where: str, has_spec: bool) -> tuple[Spec, Tensors, tuple[str, ...]]:
+    from streamgru.formats.onnx import read as onnx  # only for who has such a file
+
+    if has_spec:
+        raise SpecError(f"{where}: an ONNX file tells itself what network it is; leave out spec=")
+    return onnx.find(data, where)
+
+
 def _foreign(data: bytes, where: str) -> FormatError | UnsupportedError:
     """The error that tells what a file is that cannot be read, and what to do instead."""
     kind, advice = _recognise(data)
@@ -125,9 +135,6 @@ def _recognise(data: bytes) -> tuple[str, str]:
     for magic, at, kind, advice in MAGIC:
         if data[at : at + len(magic)] == magic:
             return kind, advice
-    # Protobuf has no magic, but ONNX begins with its version (field 1), and one of the fields 2 to 8 follows.
-    if data[:1] == b"\x08" and data[1:2] < b"\x20" and data[2:3] in (b"\x12", b"\x1a", b'"', b"(", b"2", b":", b"B"):
-        return "probably an ONNX model", "This version does not read it; save the weights it was made from."
     return "", ""
 
 

@@ -47,7 +47,6 @@ FOREIGN = {
     "npz": (npz(), "NumPy archive.*--map map.toml"),
     "zip": (zipped("readme"), "zip"),
     "tflite": (b"\x1c\0\0\0TFL3" + bytes(100), "TensorFlow Lite"),
-    "onnx": (b"\x08\x08\x12\x0bonnx-export" + bytes(100), "ONNX"),
     "gguf": (b"GGUF\x03\0\0\0" + bytes(100), "GGUF"),
     "npy": (b"\x93NUMPY\x01\0" + bytes(100), "NumPy"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "git lfs pull"),

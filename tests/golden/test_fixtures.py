@@ -223,7 +223,6 @@ def test_the_oracle_agrees_with_tensorflow_on_reset_before():
 OTHERS = {
     "gait_phase/*.tflite": "TensorFlow Lite",
     "gait_phase/weights.npz": "NumPy archive",
-    "onnx_gru_nodes/*.onnx": "ONNX",
     "arm_kws_gru/*.pb": "expected a .safetensors file",
 }
 
