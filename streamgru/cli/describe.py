@@ -26,6 +26,7 @@ def describe(model: Model, name: str, findings: Sequence[str]) -> Record:
         "fingerprint": model.fingerprint,
         "kernel": model.kernel,
         "dtype": model.dtype.name,
+        "weights": weights_of(model),
         "inputs": [msgspec.structs.asdict(item) for item in program.inputs],
         "outputs": [msgspec.structs.asdict(item) for item in program.outputs],
         "n_in": model.n_in,
@@ -37,6 +38,19 @@ def describe(model: Model, name: str, findings: Sequence[str]) -> Record:
         "state_bytes": plan.state_bytes,
         "findings": list(findings),
     }
+
+
+def weights_of(model: Model) -> list[str]:
+    """The dtypes of its matrices as they came."""
+    tensors = (info(tensor) for placed in model.plan.layout.layers for tensor in placed.tensors.values())
+    return sorted({tensor.dtype.name for tensor in tensors if tensor.ndim == 2})
+
+
+def runs_as(told: Record) -> str:
+    """What computes a model, and on which weights, if they are not in the same dtype; from its record."""
+    weights = " and ".join(told["weights"])
+    on = f" on weights of {weights}" if weights not in ("", told["dtype"]) else ""
+    return f"{told['dtype']}{on}, kernel {told['kernel']}"
 
 
 def _layer(placed: Placed) -> Record:
@@ -80,7 +94,7 @@ def text(told: Record) -> Iterator[str]:
     yield from _facts({
         "origin": told["origin"],
         "fingerprint": told["fingerprint"],
-        "runs as": f"{told['dtype']}, kernel {told['kernel']}",
+        "runs as": runs_as(told),
         "parameters": f"{told['parameters']:,} in {told['tensor_bytes']:,} bytes",
         "work": f"{told['macs_per_step']:,} multiply-adds per step",
         "state": f"{told['state_bytes']:,} bytes per stream",

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamgru.cli.data import outputs
+from streamgru.cli.describe import runs_as
 from streamgru.errors import ShapeError
 from streamgru.stream.model import Model
 
@@ -52,7 +54,7 @@ def between(a: Model, b: Model, sequences: Sequence[tuple[str, NDArray[Any]]]) -
     total, n_changed, n_steps = 0.0, 0, 0
     tenths = np.zeros((3, TENTHS))  # steps, sum of their mean difference, worst
     for name, x in sequences:
-        y_a, y_b = a.stream().run(x), b.stream().run(x)
+        y_a, y_b = outputs(a, name, x), outputs(b, name, x)
         apart = np.abs(y_a.astype(np.float64) - y_b)
         step, output = np.unravel_index(apart.argmax(), apart.shape)
         if apart[step, output] > worst["difference"]:
@@ -102,7 +104,7 @@ def text(told: Record) -> Iterator[str]:
     """The lines for people."""
     for side in "ab":
         one = told[side]
-        yield f"{side.upper()}  {one['model']}   {one['dtype']}, kernel {one['kernel']}, {one['fingerprint'][:12]}"
+        yield f"{side.upper()}  {one['model']}   {runs_as(one)}, {one['fingerprint'][:12]}"
     yield f"on {', '.join(told['data'])}: {told['steps']:,} steps"
     yield ""
     worst = told["worst"]
