@@ -22,7 +22,7 @@ help:
 	@echo "make test        build, and run the tests"
 	@echo "make lint        ruff, cython-lint, mypy, and the stubs against the extensions"
 	@echo "make docs        build the documentation in docs/_build/html"
-	@echo "make bench       time it, beside other runtimes and the limits of this machine: ten minutes"
+	@echo "make bench       time it, beside other runtimes (a download of 3 GB) and the limits of this machine: ten minutes"
 	@echo "make check       lint, test and docs: what a change must pass"
 	@echo "make matrix      wheel, tests and demo on Python 3.11, 3.12 and 3.13"
 	@echo "make endurance   a hundred million steps of one stream, twice: some minutes"

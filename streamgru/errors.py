@@ -85,7 +85,7 @@ class AdapterError(StreamgruError):
 
 
 class OptionError(AdapterError):
-    """A URI or an option that cannot be right."""
+    """A URI, an option or a variable of the environment that cannot be right."""
 
 
 class RecordError(AdapterError):

@@ -78,16 +78,22 @@ def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) 
 
 def _by_parameter(command: click.Command, table: dict[str, Any]) -> dict[str, Any]:
     """The table of a command, with click's own names in place of the options' (``from`` is ``source``)."""
-    names = {option.lstrip("-"): parameter.name for parameter in command.params for option in parameter.opts}
-    for key in table:
-        if key.replace("_", "-") not in names:
-            expected = ", ".join(names)
+    parameters = {option.lstrip("-"): parameter for parameter in command.params for option in parameter.opts}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        parameter = parameters.get(key.replace("_", "-"))
+        if parameter is None:
+            expected = ", ".join(parameters)
             raise click.UsageError(f"the configuration of {command.name} has {key!r}; expected any of {expected}")
-        if not isinstance(table[key], (str, int, float)):
+        several = isinstance(parameter, click.Option) and parameter.multiple
+        given = value if several and isinstance(value, list) else [value]
+        if not all(isinstance(one, (str, int, float)) for one in given):
             raise click.UsageError(
                 f"the configuration of {command.name}: {key}: expected a text, a number or a boolean"
+                f"{', or a list of them' if several else ''}, got {printable(repr(value))}"
             )
-    return {str(names[key.replace("_", "-")]): str(value) for key, value in table.items()}
+        values[str(parameter.name)] = [str(one) for one in given] if several else str(value)
+    return values
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -52,6 +52,8 @@ def convert(
         raise click.UsageError("--calibrate DATA needs --weights int8")
     if weights is not None and dst.exists() and Path(src).exists() and dst.samefile(src):
         raise click.UsageError(f"{printable(str(dst))} is SRC, whose weights would be lost; name another file as DST")
+    if not dst.name:
+        raise click.UsageError(f"DST: expected the name of a file, got {str(dst)!r}")
     if not dst.parent.is_dir():
         raise LoadError(f"{dst}: no such folder")
     from streamgru.formats import native
@@ -72,7 +74,7 @@ def convert(
 
 
 def _small(found: Found, weights: Literal["int8", "f16"], data: tuple[str, ...]) -> Tensors:
-    from streamgru.cli.data import read_sequence
+    from streamgru.cli.data import outputs, read_sequence
     from streamgru.stream.model import Model
     from streamgru.stream.shrink import shrink
 
@@ -80,6 +82,8 @@ def _small(found: Found, weights: Literal["int8", "f16"], data: tuple[str, ...])
     if data:
         model = Model(found.spec, found.tensors)
         sequences = [read_sequence(source, model).x for source in data]
+        for source, x in zip(data, sequences, strict=True):
+            outputs(model, source, x)  # tells which row of which file is bad, which the networks in parts below cannot
     return shrink(found.spec, found.tensors, weights, sequences)
 
 

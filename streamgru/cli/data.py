@@ -17,9 +17,13 @@ from streamgru.adapters.codecs.ndjson import NdjsonCodec
 from streamgru.errors import FormatError, InputError, RecordError, ShapeError
 from streamgru.formats.builtin import recordings
 from streamgru.formats.files import read_bytes
+from streamgru.model.streamable import padded_after
 from streamgru.pipeline.rows import signature
 from streamgru.stream.model import Model
+from streamgru.stream.stream import Stream
 
+BLOCK_MACS = 200_000_000  # multiply-adds between two moments at which Ctrl-C is heard: some tenths of a second
+STEP_MACS = 1000  # that a step takes as long as, beside its own
 CODECS: dict[str, type[Codec]] = {".csv": CsvCodec, ".ndjson": NdjsonCodec, ".jsonl": NdjsonCodec}
 
 
@@ -53,6 +57,35 @@ def read_sequence(source: str, model: Model) -> Sequence:
         raise ShapeError(f"{path}: expected numbers of shape (n_steps, {model.n_in}), got {x.dtype} {x.shape}")
     names = signature(model).features or tuple(f"x{i}" for i in range(model.n_in))
     return Sequence(x, path.name, names, None)
+
+
+def outputs(model: Model, source: str, x: NDArray[Any]) -> NDArray[Any]:
+    """Run a sequence from its start: (n_answers, n_out). InputError, naming *source* and the row, if one is refused."""
+    if not model.streams or padded_after(model.spec.main):
+        try:
+            whole: NDArray[Any] = model.run(x[None])[0]
+            return whole
+        except InputError as error:
+            raise type(error)(f"{source}: {str(error).removeprefix('stream 0: ')}") from None
+    stream = model.stream()
+    block = max(1, BLOCK_MACS // (model.plan.n_macs + STEP_MACS))
+    found = [np.empty((0, model.n_out), model.dtype)]
+    for k in range(0, len(x), block):
+        try:
+            found.append(stream.run(x[k : k + block]))
+        except InputError as error:
+            raise refused(stream, source, x, k) or error from None
+    return np.concatenate(found)
+
+
+def refused(stream: Stream, source: str, x: NDArray[Any], start: int) -> InputError | None:
+    """The error of the first row from *start* on that a stream refuses, naming its source and the row."""
+    for row in range(start, len(x)):
+        try:
+            stream.step(x[row])
+        except InputError as error:
+            return type(error)(f"{source}: row {row}: {str(error).removeprefix('row 0: ')}")
+    return None
 
 
 def _builtin(source: str) -> Sequence:

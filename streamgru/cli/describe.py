@@ -35,6 +35,7 @@ def _program(model: Model) -> Record:
     return {
         "kernel": model.kernel,
         "dtype": model.dtype.name,
+        "weights": weights_of(model),
         "inputs": [msgspec.structs.asdict(item) for item in program.inputs],
         "outputs": [msgspec.structs.asdict(item) for item in program.outputs],
         "n_in": model.n_in,
@@ -49,6 +50,19 @@ def _program(model: Model) -> Record:
         "state_bytes": model.plan.state_bytes if model.streams else 0,
         "feedback": None if program.feedback is None else msgspec.structs.asdict(program.feedback),
     }
+
+
+def weights_of(model: Model) -> list[str]:
+    """The dtypes of its matrices as they came."""
+    tensors = (info(tensor) for placed in model.plan.layout.layers for tensor in placed.tensors.values())
+    return sorted({tensor.dtype.name for tensor in tensors if tensor.ndim == 2})
+
+
+def runs_as(told: Record) -> str:
+    """What computes a model, and on which weights, if they are not in the same dtype; from its record."""
+    weights = " and ".join(told["weights"])
+    on = f" on weights of {weights}" if weights not in ("", told["dtype"]) else ""
+    return f"{told['dtype']}{on}, kernel {told['kernel']}"
 
 
 def _layer(placed: Placed) -> Record:
@@ -116,7 +130,7 @@ def _program_text(told: Record) -> Iterator[str]:
     """The lines of one program."""
     timed = told["streams"] and (told["stride"], told["delay"]) != (1, 0)
     yield from _facts({
-        "runs as": f"{told['dtype']}, kernel {told['kernel']}",
+        "runs as": runs_as(told),
         "parameters": f"{told['parameters']:,} in {told['tensor_bytes']:,} bytes",
         "work": f"{told['macs_per_step']:,} multiply-adds per step" + ", where all is due" * timed,
         "answers": f"{_every(told['stride'])}, step {told['delay']} the first (the count is from 0)" * timed,

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamgru.cli.data import outputs
+from streamgru.cli.describe import runs_as
 from streamgru.errors import InputError, ShapeError
 from streamgru.stream.model import Model
 
@@ -59,7 +61,7 @@ def between(a: Model, b: Model, sequences: Sequence[tuple[str, NDArray[Any]]]) -
     total, n_changed, n_steps, n_answers = 0.0, 0, 0, 0
     tenths = np.zeros((3, TENTHS))  # steps, sum of their mean difference, worst
     for name, x in sequences:
-        y_a, y_b = a.run(x[None])[0], b.run(x[None])[0]
+        y_a, y_b = outputs(a, name, x), outputs(b, name, x)
         if not len(y_a):
             raise InputError(f"{name}: {len(x)} steps are too few for an answer")
         apart = np.abs(y_a.astype(np.float64) - y_b)
@@ -117,7 +119,7 @@ def text(told: Record) -> Iterator[str]:
     """The lines for people."""
     for side in "ab":
         one = told[side]
-        yield f"{side.upper()}  {one['model']}   {one['dtype']}, kernel {one['kernel']}, {one['fingerprint'][:12]}"
+        yield f"{side.upper()}  {one['model']}   {runs_as(one)}, {one['fingerprint'][:12]}"
     yield f"on {', '.join(told['data'])}: {told['steps']:,} steps"
     yield ""
     worst = told["worst"]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamgru.cli.data import Sequence
+from streamgru.cli.data import Sequence, refused
 from streamgru.errors import InputError, UnsupportedError
 from streamgru.stream.model import Model
 from streamgru.stream.trace import Gates
@@ -43,7 +43,10 @@ def traced(model: Model, sequence: Sequence, start: int, stop: int | None) -> Tr
             "Stream.trace has them"
         )
     x = sequence.x[:stop]
-    trace = model.stream().trace(x)
+    try:
+        trace = model.stream().trace(x)
+    except InputError as error:
+        raise refused(model.stream(), sequence.title, x, 0) or error from None
     if not trace.gates:
         raise InputError("the model has no GRU layer, so there are no gates to show")
     layers = {name: Gates(*(part[start:] for part in gates)) for name, gates in trace.gates.items()}

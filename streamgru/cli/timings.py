@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamgru.cli.describe import runs_as, weights_of
 from streamgru.kernels import packed
 from streamgru.stream import timing
 from streamgru.stream.model import Model
@@ -21,6 +22,7 @@ BATCHES = (1, 8, 32, 96, 256, 1024)
 MOST_STEPS = 1_000_000  # whose times are kept one by one
 ROUNDS = 25  # of reading the weights and stepping, in turn, at least
 BLOCK_S = 0.0005  # of either in a round: short, so that few are disturbed
+CALL_S = 0.25  # of a call into C: Ctrl-C is heard between two
 PARTS = 5  # of the time for a pool
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 DOORS = {"c": "from C", "bound": "from Python, bound", "python": "from Python"}
@@ -33,7 +35,7 @@ def measure(model: Model, name: str, seconds: float, threads: int) -> Record:
     n_pools = len(BATCHES) * len({1, threads})
     with one_core() as core:
         steps = {
-            "c": timing.step_ns(model.stream(), x, _n_steps(model, x, seconds / 6)),
+            "c": _c_ns(model, x, seconds / 6),
             "bound": _bound_ns(model, x, seconds / 6),
             "python": _python_ns(model, x, seconds / 6),
         }
@@ -47,6 +49,7 @@ def measure(model: Model, name: str, seconds: float, threads: int) -> Record:
         "kernel": model.kernel,
         "isa": packed.isa if model.kernel == "packed" else None,
         "dtype": model.dtype.name,
+        "weights": weights_of(model),
         "core": core,
         "n_in": model.n_in,
         "n_out": model.n_out,
@@ -88,7 +91,7 @@ def text(told: Record) -> Iterator[str]:
     """The lines for people."""
     isa = f" ({told['isa']})" if told["isa"] else ""
     where = "" if told["core"] is None else f", on core {told['core']}"
-    yield f"{told['model']}   {told['dtype']}, kernel {told['kernel']}{isa}"
+    yield f"{told['model']}   {runs_as(told)}{isa}"
     yield ""
     yield f"weights  {told['weight_bytes']:,} bytes, read at every step"
     yield f"state    {told['state_bytes']:,} bytes per stream"
@@ -132,6 +135,11 @@ def _per_call(total_ns: Callable[[int], int]) -> float:
     while total_ns(n) < 1e6 and n < MOST_STEPS:
         n *= 2
     return max(1, min(total_ns(n) for _ in range(3))) / n
+
+
+def _c_ns(model: Model, x: NDArray[Any], seconds: float) -> NDArray[np.int64]:
+    stream, n_steps, most = model.stream(), _n_steps(model, x, seconds), _n_steps(model, x, min(seconds, CALL_S))
+    return np.concatenate([timing.step_ns(stream, x, min(most, n_steps - k)) for k in range(0, n_steps, most)])
 
 
 def _python_ns(model: Model, x: NDArray[Any], seconds: float) -> NDArray[np.int64]:

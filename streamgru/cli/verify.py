@@ -53,6 +53,7 @@ def verify(
     """
     from streamgru.cli import differences
     from streamgru.cli.data import read_sequence
+    from streamgru.cli.describe import weights_of
     from streamgru.cli.screen import forgive_encoding
 
     if tolerance is None and max_changed is None:
@@ -71,7 +72,8 @@ def verify(
     )
     for side, name, model in (("a", a, first), ("b", b, second)):
         told[side] = {
-            "model": name, "fingerprint": model.fingerprint, "kernel": model.kernel, "dtype": model.dtype.name
+            "model": name, "fingerprint": model.fingerprint, "kernel": model.kernel, "dtype": model.dtype.name,
+            "weights": weights_of(model),
         }  # fmt: skip
     if as_json:
         click.echo(json.dumps(told, indent=2))

@@ -111,10 +111,11 @@ def _check_entry(name: str, entry: Any, where: str) -> None:
 
 def _array(entry: Any) -> NDArray[Any]:
     """One tensor; bfloat16, which numpy lacks, is the upper half of a float32."""
+    data = bytes(entry.pop("data"))  # a bytearray, until now: bytes never change, so that a model need not copy them
     if entry["dtype"] == "BF16":
-        array = (np.frombuffer(entry["data"], "<u2").astype(np.uint32) << 16).view(np.float32)
+        array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
     else:
-        array = np.frombuffer(entry["data"], DTYPES[entry["dtype"]])
+        array = np.frombuffer(data, DTYPES[entry["dtype"]])
     array = array.reshape(entry["shape"])
     array.flags.writeable = False
     return array

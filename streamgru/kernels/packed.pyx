@@ -8,7 +8,7 @@ from cpython.pycapsule cimport PyCapsule_New
 
 import os
 
-from streamgru.errors import UnsupportedError
+from streamgru.errors import OptionError, UnsupportedError
 
 VARIABLE = "STREAMGRU_ISA"
 
@@ -34,10 +34,12 @@ def table_of(str isa):
     cdef bytes name = isa.encode("utf-8", "replace")
     cdef const sg_packed_table* found = sg_packed_named(name)
     if found == NULL:
-        raise UnsupportedError(f"{VARIABLE}: expected one of {', '.join(isas())}, got {isa!r}")
+        raise UnsupportedError(f"isa: expected one of {', '.join(isas())}, got {isa!r}")
     return PyCapsule_New(<void*>found, SG_PACKED_TABLE_NAME, NULL)
 
 
 isa = os.environ.get(VARIABLE) or isas()[0]
+if isa not in isas():
+    raise OptionError(f"{VARIABLE}: expected one of {', '.join(isas())}, got {isa!r}")
 bits = SG_BITS
 table = table_of(isa)

@@ -6,6 +6,7 @@ panel where n_rows is no multiple of 16. This is the only copy of the weights th
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ FOUR = 4  # columns that int8 kernels take at once
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Zeros that begin with a cache line, so that no vector crosses one."""
     dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     raw = np.zeros(size + CACHE_LINE, np.uint8)
     start = -raw.ctypes.data % CACHE_LINE
     array: NDArray[Any] = raw[start : start + size].view(dtype).reshape(shape)

@@ -24,3 +24,6 @@ cdef class Code:
     cdef const void* array(self, object placed, str key, object array, Py_ssize_t size, double default) except NULL
     cdef void* room(self, Py_ssize_t n_bytes) except NULL
     cdef const void* keep(self, object array) except NULL
+
+
+cdef object owned(object array, object dtype)

@@ -58,15 +58,12 @@ cdef class Code:
                 self.defaults[size, default] = np.full(size, default, self.dtype)
             return cnp.PyArray_DATA(self.defaults[size, default])
         with np.errstate(over="ignore"):
-            if self.use_packed:
-                owned = np.array(array, self.dtype, order="C")
-            else:
-                owned = np.require(array, self.dtype, ["C", "A"])
-        if not np.isfinite(owned).all():
+            own = owned(array, self.dtype)
+        if not np.isfinite(own).all():
             raise SpecError(f"layer {placed.layer.name!r}: a tensor holds a value that is too large for {self.dtype}")
         if key:
-            self.stored[f"{placed.layer.name}.{key}"] = owned
-        return self.keep(owned)
+            self.stored[f"{placed.layer.name}.{key}"] = own
+        return self.keep(own)
 
     cdef void* room(self, Py_ssize_t n_bytes) except NULL:
         """Zeros that live as long as the operations."""
@@ -77,3 +74,13 @@ cdef class Code:
     cdef const void* keep(self, object array) except NULL:
         self.kept.append(array)
         return cnp.PyArray_DATA(array)
+
+
+cdef object owned(object array, object dtype):
+    """An array in C order that nobody can change: a copy, unless it is a part of bytes, as what a file holds is."""
+    base = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, bytes):
+        return np.require(array, dtype, ["C", "A"])
+    return np.array(array, dtype, order="C")

@@ -8,7 +8,7 @@ from streamgru.kernels cimport activations as act
 from streamgru.kernels.packed cimport sg_activation, sg_dense, sg_gru, sg_matrix
 from streamgru.layers cimport gru, packed, pointwise, window
 from streamgru.layers.op cimport OneF32, OneF64, Op
-from streamgru.model.code cimport Code
+from streamgru.model.code cimport Code, owned
 
 import numpy as np
 
@@ -192,11 +192,11 @@ def _embedding(Code code, placed):
     cdef Op* op = code.add(placed)
     weight = placed.tensors["weight"]
     if isinstance(weight, Quantised):
-        weight = Quantised(np.require(weight.q8, None, ["C", "A"]), np.require(weight.scale, np.float32, ["C", "A"]))
+        weight = Quantised(owned(weight.q8, np.int8), owned(weight.scale, np.float32))
         op.weight, op.scale = code.keep(weight.q8), <const float*>code.keep(weight.scale)
         op.one = pick(code, pointwise.embedding_q8[float], pointwise.embedding_q8[double])
     elif weight.dtype == np.float16:
-        weight = np.require(weight, np.float16, ["C", "A"])
+        weight = owned(weight, np.float16)
         op.weight = code.keep(weight)
         op.one = pick(code, pointwise.embedding_f16[float], pointwise.embedding_f16[double])
     else:

@@ -78,6 +78,8 @@ def shown(stream: Any) -> str:
     """A stream as errors name it, given its id or its handle."""
     if is_handle(stream):
         return f"of handle {int(stream):#x}"
+    if isinstance(stream, np.integer):
+        return f"{int(stream)} (an id, being {stream.dtype}; handles in an array are uint64)"
     return f"{stream:#x}" if isinstance(stream, int) and stream.bit_length() > 64 else repr(stream)
 
 

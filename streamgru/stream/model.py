@@ -41,9 +41,8 @@ class Model:
     spec : Spec
         What the network is.
     tensors : mapping of str to ndarray
-        Its weights, named ``<layer>.<tensor>`` (see the layers in ``streamgru.model.spec``). The packed
-        kernels keep a copy of their own; BLAS uses arrays that have the right dtype and layout where they
-        lie: do not change them.
+        Its weights, named ``<layer>.<tensor>`` (see the layers in ``streamgru.model.spec``). They are copied; but
+        views of bytes, which nobody can change, are used where they lie if the kernel takes them as they are.
     dtype : {"float32", "float64"}
         What the network is computed in.
     kernel : {"auto", "blas", "packed"}

@@ -25,7 +25,7 @@ class Pool:
     -----
     A stream is known by an *id* (str, bytes or int) and, once open, by a *handle*, an integer that
     names its slot and how often the slot was used. A handle of a closed stream is refused, also
-    after its slot has gone to another one.
+    after its slot has gone to another one, and so is one of another pool.
 
     Thread-safety: one caller at a time; a second one gets :class:`~streamgru.errors.StreamBusy`. The child
     of a fork has a copy that goes on by itself.
@@ -142,7 +142,7 @@ class Pool:
         Parameters
         ----------
         ids : sequence of ids or handles, or ndarray of uint64 handles (n_rows,)
-            The stream of each row. Several rows of one stream are taken in order.
+            The stream of each row; several of one stream are taken in order. Integers of another dtype are ids.
         X : array_like (n_rows, n_in)
         out : ndarray (n_rows, n_out), optional
             C-contiguous, of the model's dtype.

@@ -13,6 +13,7 @@ cdef class Slots:
     cdef object plan                 # owns the program
     cdef list blocks                 # of Block: the slab, each some states; they never move
     cdef char** slabs                # (n_blocks,) their data
+    cdef uint32_t first              # generation of every slot
     cdef uint32_t* generations       # (capacity,): odd while a slot is open
     cdef double* used_s              # (capacity,): when its stream was last opened or stepped
     cdef uint32_t* seen              # (capacity,): zeros, for Crew.step

@@ -2,7 +2,8 @@
 """Where the states of a pool lie, and who they belong to.
 
 A handle names a slot and how often the slot was taken, so that the handle of a closed stream is known
-for what it is, also after its slot has gone to another one.
+for what it is, also after its slot has gone to another one. Every pool begins to count somewhere else, so
+that its handles are not those of another one, but for a chance of one in 2**30.
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -11,6 +12,8 @@ from streamgru.model cimport run
 from streamgru.model.block cimport Block
 from streamgru.model.plan cimport Plan
 from streamgru.stream.batch cimport BAD_INPUT, STEPPED, UNKNOWN
+
+import os
 
 from streamgru.errors import PoolFull
 
@@ -25,6 +28,7 @@ cdef class Slots:
         cdef Py_ssize_t n_blocks = (capacity + SLOTS - 1) // SLOTS
         self.plan, self.program, self.capacity = plan, &plan.program, capacity
         self.blocks, self.free, self.names = [], [], []
+        self.first = int.from_bytes(os.urandom(4), "little") & 0x7FFFFFFE  # even; so small that handles fit int64
         self.slabs = <char**>PyMem_Calloc(n_blocks, sizeof(char*))
         self.generations = <uint32_t*>PyMem_Calloc(capacity, sizeof(uint32_t))
         self.used_s = <double*>PyMem_Calloc(capacity, sizeof(double))
@@ -53,6 +57,7 @@ cdef class Slots:
             slot = self.n_used
             self.n_used += 1
             self.names.append(None)
+            self.generations[slot] = self.first
         self.generations[slot] += 1
         self.names[slot] = id
         self.used_s[slot] = now_s

@@ -12,6 +12,7 @@ from streamgru.formats.native import write
 from streamgru.kernels import packed
 from streamgru.model.quantise import quantise
 from streamgru.model.spec import Dense, Embedding, Gru, Input, Program, Spec
+from streamgru.stream import timing
 from tests.cli.shell import MODEL, one_line, run
 from tests.networks import gru_tensors, spec_of, uniform
 
@@ -34,11 +35,11 @@ def told():
 def test_json_tells_what_was_measured(told):
     model = streamgru.load(MODEL)
     assert list(told) == [
-        "model", "kernel", "isa", "dtype", "core", "n_in", "n_out", "macs_per_step", "weight_bytes", "state_bytes",
-        "step_ns", "back_to_back_ns", "read_once_ns", "read_once_over_step", "pools",
+        "model", "kernel", "isa", "dtype", "weights", "core", "n_in", "n_out", "macs_per_step", "weight_bytes",
+        "state_bytes", "step_ns", "back_to_back_ns", "read_once_ns", "read_once_over_step", "pools",
     ]  # fmt: skip
     assert told["model"] == MODEL
-    assert (told["kernel"], told["dtype"]) == (model.kernel, "float32")
+    assert (told["kernel"], told["dtype"], told["weights"]) == (model.kernel, "float32", ["float32"])
     assert told["isa"] == (packed.isa if model.kernel == "packed" else None)
     assert (told["n_in"], told["n_out"]) == (model.n_in, model.n_out)
     assert (told["macs_per_step"], told["state_bytes"]) == (model.plan.n_macs, model.plan.state_bytes)
@@ -95,6 +96,7 @@ def test_weights_of_int8_have_the_bytes_that_are_read(tmp_path, rng, options, sm
     path = tmp_path / "int8.safetensors"
     write(path, spec_of(Gru(name="cell", n_hid=16), Dense(name="head", n_out=16), n_in=16), tensors)
     told = measured(path, *options, "--threads", "1")
+    assert told["weights"] == (["int8"] if len(small) == 2 else ["float32", "int8"])
     assert told["weight_bytes"] == gru_bytes * 48 * (16 + 16) + head_bytes * 16 * 16
 
 
@@ -156,3 +158,19 @@ def test_wrong_usage(arguments):
 
 def test_a_model_that_is_not_there(tmp_path):
     assert str(tmp_path / "absent") in one_line(run("bench", tmp_path / "absent"), 1)
+
+
+def test_steps_are_timed_in_parts(monkeypatch):
+    """A call into C hears no Ctrl-C."""
+    calls, step_ns = [], timing.step_ns
+
+    def counted(stream, x, n_steps):
+        calls.append(n_steps)
+        return step_ns(stream, x, n_steps)
+
+    monkeypatch.setattr(timing, "step_ns", counted)
+    monkeypatch.setattr(timings, "CALL_S", 0.01)
+    told = timings.measure(streamgru.load(MODEL), MODEL, 1, 1)
+    assert sum(calls) == told["step_ns"]["c"]["n_steps"]
+    assert 5 <= len(calls) <= 50
+    assert calls == [*[calls[0]] * (len(calls) - 1), calls[-1]] and 0 < calls[-1] <= calls[0]

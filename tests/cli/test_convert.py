@@ -111,6 +111,13 @@ def test_nothing_is_written_of_what_cannot_be_read(tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("dst", ["", "."])
+def test_a_file_without_a_name_is_wrong_usage(dst):
+    done = run("convert", "builtin:shoulder", dst)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "DST" in done.stderr and "unexpected" not in done.stderr
+
+
 def test_a_folder_that_is_not_there(tmp_path):
     out = tmp_path / "absent" / "out.safetensors"
     message = one_line(run("convert", "builtin:shoulder", out), 1)

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 import streamgru
+from streamgru.cli import data
+from streamgru.errors import NonFiniteError
 from streamgru.formats.native import write
 from streamgru.model import spec as s
+from streamgru.stream.model import Model
 from tests.cli.shell import MODEL, one_line, run, told
 
 
@@ -127,3 +130,32 @@ def test_more_that_cannot_be_taken(tmp_path):
         {"head.weight": np.zeros((1, 6))},
     )
     assert "no GRU" in one_line(run("inspect", tmp_path / "dense.safetensors", "--gates", "builtin:1"), 1)
+
+
+@pytest.mark.parametrize("command", [
+    ["verify", MODEL, MODEL, "--data"], ["convert", MODEL, "{tmp}/out", "--weights", "int8", "--calibrate"],
+    ["inspect", MODEL, "--gates"],
+])  # fmt: skip
+@pytest.mark.parametrize("bad, said", [(np.nan, "x[2]: expected a finite float32, got nan"), (1e39, "x[2]")])
+def test_a_bad_row_is_named_with_its_file(tmp_path, rng, command, bad, said):
+    x = rng.standard_normal((9000, 6))
+    x[8123, 2] = bad
+    np.save(tmp_path / "x.npy", x)
+    message = one_line(run(*(part.format(tmp=tmp_path) for part in command), tmp_path / "x.npy"), 1)
+    assert "x.npy: row 8123: " in message and said in message
+
+
+def test_a_row_that_diverges_is_named_with_its_file():
+    spec = s.sequential(s.Dense(name="head", n_out=1), inputs=(s.Input(name="x", size=1),))
+    model = Model(spec, {"head.weight": np.full((1, 1), 1e30, np.float32)})
+    x = np.ones((2000, 1), np.float32)
+    x[1234] = 1e10
+    with pytest.raises(NonFiniteError, match=r"^some.csv: row 1234: the new state or the output would not be finite"):
+        data.outputs(model, "some.csv", x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_blocks_of_a_sequence_are_the_whole(monkeypatch, rng, dtype):
+    model, x = streamgru.load(MODEL, dtype=dtype), rng.standard_normal((100, 6)).astype(dtype)
+    monkeypatch.setattr(data, "BLOCK_MACS", 7 * (model.plan.n_macs + data.STEP_MACS))
+    np.testing.assert_array_equal(data.outputs(model, "x.npy", x), model.stream().run(x))

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from streamgru.kernels import packed
 from tests.support import bare, complaint, numbers, streamgru
 
 
@@ -114,3 +115,26 @@ def test_a_file_that_is_no_text_is_wrong_usage(file, model, tmp_path):
     (tmp_path / "c.toml").write_bytes(b"\xff\xfe")
     finished = streamgru("--config", tmp_path / "c.toml", "run", file)
     assert finished.returncode == 2 and b"Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "inspect", "bench"])
+def test_an_instruction_set_that_is_not_there_is_wrong_usage(command):
+    finished = streamgru(command, "builtin:shoulder", env={"STREAMGRU_ISA": "mmx"})
+    message = f"STREAMGRU_ISA: expected one of {', '.join(packed.isas())}, got 'mmx'"
+    assert complaint(finished, 2) == f"streamgru: {message}"
+
+
+@pytest.mark.parametrize("value", ['["builtin:1", "builtin:2"]', '"builtin:1"'])
+def test_an_option_that_may_be_given_several_times_can_be_a_list(config, value):
+    path = config(f"[verify]\ndata = {value}\n")
+    told = streamgru("--config", path, "verify", "builtin:shoulder", "builtin:shoulder").stdout.decode()
+    assert f"on {value.strip('[]').replace(chr(34), '')}: " in told
+    told = streamgru("--config", path, "verify", *["builtin:shoulder"] * 2, "--data", "builtin:3").stdout.decode()
+    assert "on builtin:3: " in told
+
+
+def test_no_other_option_can_be_a_list(file, model, config):
+    finished = streamgru("--config", config("[run]\nemit = ['2', '3']\n"), "run", file)
+    assert finished.returncode == 2 and b"emit: expected a text, a number or a boolean, got" in finished.stderr
+    finished = streamgru("--config", config("[verify]\ndata = [['a']]\n"), "verify", "a", "b")
+    assert finished.returncode == 2 and b"or a list of them" in finished.stderr

@@ -1,6 +1,8 @@
 """``streamgru verify``, as a process, against the differences counted in NumPy."""
 
 import json
+import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ import streamgru
 from streamgru.formats import native
 from streamgru.formats.builtin import recordings
 from streamgru.model.spec import Dense, Gru, Output
-from tests.cli.shell import MODEL, one_line, run
+from tests.cli.shell import COMMAND, INTERRUPT, MODEL, environment, one_line, run, told
 from tests.networks import gru_tensors, spec_of, uniform
+from tests.support import hear_interrupts
 
 OUTPUTS = (Output(name="speed", stop=1), Output(name="side", start=1, labels=("left", "middle", "right")))
 N_STEPS = (25, 7)
@@ -76,9 +79,9 @@ def test_the_numbers(files):
     for part in apart:
         for t, row in enumerate(part):
             tenths[10 * t // len(part)].append(row)
-    for told, rows in zip(found["growth"], tenths, strict=True):
-        assert told["mean"] == pytest.approx(np.mean(rows))
-        assert told["worst"] == pytest.approx(np.max(rows))
+    for tenth, rows in zip(found["growth"], tenths, strict=True):
+        assert tenth["mean"] == pytest.approx(np.mean(rows))
+        assert tenth["worst"] == pytest.approx(np.max(rows))
     assert (found["same"], found["tolerance"], found["max_changed"]) == (False, 1e-5, None)
 
 
@@ -181,3 +184,35 @@ def test_what_cannot_be_read(files, tmp_path):
     a, _, data = files
     assert "absent" in one_line(run("verify", a, tmp_path / "absent", *of(data)), 1)
     assert "builtin:9" in one_line(run("verify", a, a, "--data", "builtin:9"), 1)
+
+
+@pytest.mark.parametrize("weights, dtypes, options, said", [
+    ("int8", ["float16", "int8"], (), "float32 on weights of float16 and int8, kernel"),
+    ("f16", ["float16"], (), "float32 on weights of float16, kernel"),
+    ("f16", ["float16"], ("--dtype-b", "float64"), "float64 on weights of float16, kernel"),
+])  # fmt: skip
+def test_small_weights_are_called_so(tmp_path, weights, dtypes, options, said):
+    small, data = tmp_path / "small.safetensors", ("--data", "builtin:1")
+    run("convert", MODEL, small, "--weights", weights)
+    found = verified(MODEL, small, *data, *options, "--tolerance", 1)
+    assert (found["a"]["weights"], found["b"]["weights"]) == (["float32"], dtypes)
+    a, b, *_ = run("verify", MODEL, small, *data, *options, "--tolerance", 1).stdout.splitlines()
+    assert "   float32, kernel" in a and said in b
+    assert told(small)["weights"] == dtypes and said.replace("float64", "float32") in run("inspect", small).stdout
+
+
+def test_ctrl_c_is_heard_while_long_data_is_run(tmp_path, rng):
+    """One call of run would take some seconds."""
+    n_hid, n_steps = 512, 120_000
+    spec = spec_of(Gru(name="gru", n_hid=n_hid), Dense(name="head", n_out=2), n_in=1)
+    head = {"head.weight": uniform(rng, 2, n_hid), "head.bias": uniform(rng, 2)}
+    native.write(tmp_path / "m.safetensors", spec, gru_tensors(rng, "gru", 1, n_hid) | head)
+    np.save(tmp_path / "x.npy", np.zeros((n_steps, 1), np.float32))
+    hear_interrupts()
+    arguments = ["verify", tmp_path / "m.safetensors", tmp_path / "m.safetensors", "--data", tmp_path / "x.npy"]
+    with subprocess.Popen([*COMMAND, *map(str, arguments)], env=environment(), stderr=subprocess.PIPE) as process:
+        time.sleep(2)
+        process.send_signal(INTERRUPT)
+        sent_s = time.monotonic()
+        assert process.wait(60) == 130
+        assert time.monotonic() - sent_s < 1.5, "half a second, and what a busy machine adds"

@@ -4,10 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from streamgru.errors import NonFiniteError, ShapeError, SpecError, UnsupportedError
+from streamgru.formats.safetensors_file import parse
 from streamgru.kernels import packed
-from streamgru.model.spec import Dense, Gru, Input, Output, sequential
+from streamgru.model.spec import Dense, Embedding, Gru, Input, Output, sequential
 from streamgru.stream.model import FAST, Model
 from tests.networks import DTYPES, bits, gru_model, gru_tensors, of_layer, spec_of, uniform
 from tests.oracle.gru_numpy import gru
@@ -167,3 +169,43 @@ def test_a_network_without_a_state(rng):
     stream = model.stream()
     assert bits(stream.step([1, 2, 3])) == bits(stream.step([1, 2, 3]))
     assert stream.state == {} and model.restore(stream.snapshot()).n_steps == 2
+
+
+@pytest.mark.parametrize("dtype, kernel", [("float32", "packed"), ("float32", "blas"), ("float64", "blas")])
+@pytest.mark.parametrize("kind", ["writable", "a read-only view", "read-only till now", "a part of a bytearray"])
+def test_a_model_does_not_change_with_the_arrays_that_it_was_made_of(rng, dtype, kernel, kind):
+    spec = spec_of(
+        Embedding(name="emb", n_out=3), Gru(name="gru", n_hid=5), Dense(name="head", n_out=2),
+        inputs=(Input(name="word", kind="token", vocab=4),),
+    )  # fmt: skip
+    tensors = gru_tensors(rng, "gru", 3, 5, h0=False) | {
+        "emb.weight": uniform(rng, 4, 3), "head.weight": uniform(rng, 2, 5), "head.bias": uniform(rng, 2),
+    }  # fmt: skip
+    owners = {name: tensor.astype(dtype) for name, tensor in tensors.items()}
+    given = dict(owners)
+    if kind == "a read-only view":
+        given = {name: owner[:] for name, owner in owners.items()}
+    if kind == "a part of a bytearray":
+        parts = {name: bytearray(owner.tobytes()) for name, owner in owners.items()}
+        given = {name: np.frombuffer(part, dtype).reshape(owners[name].shape) for name, part in parts.items()}
+        owners = {name: np.frombuffer(part, dtype) for name, part in parts.items()}
+    if kind != "writable":
+        for array in given.values():
+            array.flags.writeable = False
+    model = Model(spec, given, dtype=dtype, kernel=kernel)
+    before = bits(model.stream().run(np.arange(4)[:, None])), [bits(tensor) for tensor in model.tensors.values()]
+    for owner in owners.values():
+        owner.flags.writeable = True
+        owner[...] = 7
+    after = bits(model.stream().run(np.arange(4)[:, None])), [bits(tensor) for tensor in model.tensors.values()]
+    assert after == before
+
+
+def test_what_was_read_from_a_file_is_not_copied_again(rng):
+    """It is of bytes, which never change."""
+    data = save(gru_tensors(rng, "gru", 3, 5))
+    tensors, _ = parse(data, "the bytes")
+    model = Model(SPEC, tensors, kernel="blas")
+    assert np.shares_memory(model.tensors["gru.weight_hh"], tensors["gru.weight_hh"])
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        tensors["gru.weight_hh"].flags.writeable = True

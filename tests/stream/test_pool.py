@@ -261,3 +261,28 @@ def test_no_pool_without_a_model(model):
         with pytest.raises((TypeError, AttributeError)):
             make()
     assert repr(model.pool(3)).endswith("0 of 3 streams>") and model.pool(3).capacity == 3
+
+
+def test_handles_of_another_pool_are_refused(model, rng):
+    """They name the same slots, used as often."""
+    pool, other = model.pool(3), model.pool(3)
+    handles = [pool.open(i) for i in range(3)]
+    before = [other.snapshot(other.open(i)) for i in range(3)]
+    status = np.zeros(3, np.uint8)
+    other.step(np.array(handles, np.uint64), uniform(rng, 3, 3), status=status)
+    assert status.tolist() == [1, 1, 1]
+    for use in (other.close, other.reset, other.snapshot, lambda handle: other.step([handle], [[1, 2, 3]])):
+        with pytest.raises(UnknownStream):
+            use(handles[0])
+    assert [other.snapshot(i) for i in range(3)] == before
+
+
+def test_an_array_of_other_integers_holds_ids(model, rng):
+    """And says so, since handles come as ints, of which NumPy makes int64."""
+    pool, x = model.pool(3), uniform(rng, 3, 3)
+    handles = np.array([pool.open(i) for i in range(3)])
+    assert handles.dtype == np.int64
+    pool.step(np.arange(3), x)
+    with pytest.raises(UnknownStream, match=rf"row 0: no stream {handles[0]} \(an id, being int64; .* are uint64\)"):
+        pool.step(handles, x)
+    pool.step(handles.astype(np.uint64), x)

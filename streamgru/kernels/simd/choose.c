@@ -36,8 +36,6 @@ const sg_packed_table *sg_packed_at(int i)
     return i >= 0 && i < n ? found[i] : 0;
 }
 
-const sg_packed_table *sg_packed_best(void) { return sg_packed_at(0); }
-
 const sg_packed_table *sg_packed_named(const char *isa)
 {
     const sg_packed_table *table;

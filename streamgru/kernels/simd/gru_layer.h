@@ -8,17 +8,24 @@
 /* Panels n_panels at a time, from *panel on, as long as there are so many. */
 #define SG_PANELS(count, n_panels, panel) for (; (panel) + (count) <= (n_panels); (panel) += (count))
 
-SG_INLINE void NAME(after_panels)(
-    const int count, const sg_gru *g, const int plain, ptrdiff_t panel, const sg_step *s)
+/* All products but that with r * h, and the gates r and z; n_gates of the state's product, which are r, z and c. */
+SG_INLINE void NAME(gates_of_panels)(
+    const int count, const int n_gates, const sg_gru *g, const int plain, ptrdiff_t panel, const sg_step *s, vf *sums)
 {
-    vf sums[2 * 4 * NV]; /* (count, 4, NV): n, r, z, c */
     SG_UNROLL for (int p = 0; p < count; p++)
         start_sums(g, panel + p, s->projected, sums + p * 4 * NV);
     if (!s->projected)
         NAME(one)(count, 3, &g->input, panel, s->x, sums, 4 * NV);
-    NAME(one)(count, 3, &g->recurrent, panel, s->qh, sums + NV, 4 * NV);
+    NAME(one)(count, n_gates, &g->recurrent, panel, s->qh, sums + NV, 4 * NV);
     SG_UNROLL for (int p = 0; p < count; p++)
         open_gates(g, plain, sums + p * 4 * NV + NV);
+}
+
+SG_INLINE void NAME(after_panels)(
+    const int count, const sg_gru *g, const int plain, ptrdiff_t panel, const sg_step *s)
+{
+    vf sums[2 * 4 * NV]; /* (count, 4, NV): n, r, z, c */
+    NAME(gates_of_panels)(count, 3, g, plain, panel, s, sums);
     SG_UNROLL for (int p = 0; p < count; p++)
         finish_after(g, plain, panel + p, sums + p * 4 * NV, s->h, s->h_next, s->gates);
 }
@@ -36,13 +43,7 @@ SG_INLINE void NAME(before_panels)(
     const int count, const sg_gru *g, const int plain, ptrdiff_t panel, const sg_step *s)
 {
     vf sums[2 * 4 * NV]; /* (count, 4, NV): n, r, z, and nothing */
-    SG_UNROLL for (int p = 0; p < count; p++)
-        start_sums(g, panel + p, s->projected, sums + p * 4 * NV);
-    if (!s->projected)
-        NAME(one)(count, 3, &g->input, panel, s->x, sums, 4 * NV);
-    NAME(one)(count, 2, &g->recurrent, panel, s->qh, sums + NV, 4 * NV);
-    SG_UNROLL for (int p = 0; p < count; p++)
-        open_gates(g, plain, sums + p * 4 * NV + NV);
+    NAME(gates_of_panels)(count, 2, g, plain, panel, s, sums);
     SG_UNROLL for (int p = 0; p < count; p++)
         reset_state(g, panel + p, sums + p * 4 * NV, s->h, s->rh, s->gates);
 }

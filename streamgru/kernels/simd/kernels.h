@@ -49,6 +49,14 @@ SG_INLINE ptrdiff_t block_of(ptrdiff_t n_cols) { return n_cols > 256 ? 64 : 32; 
 #include "dense_layer.h"
 #undef NAME
 
+/* Calls the f of the weights. */
+#define SG_BY_WEIGHTS(weights, f, ...)                \
+    switch (weights) {                                \
+    case SG_F32: f32_##f(__VA_ARGS__); break;         \
+    case SG_F16: f16_##f(__VA_ARGS__); break;         \
+    default: q8_##f(__VA_ARGS__);                     \
+    }
+
 static sg_rows skip(sg_rows rows, ptrdiff_t n)
 {
     if (rows.base)
@@ -59,11 +67,7 @@ static sg_rows skip(sg_rows rows, ptrdiff_t n)
 static void gru(const sg_gru *g, ptrdiff_t n, const sg_gru_rows *rows)
 {
     if (n == 1) {
-        switch (g->weights) {
-        case SG_F32: f32_gru_one(g, rows); break;
-        case SG_F16: f16_gru_one(g, rows); break;
-        default: q8_gru_one(g, rows);
-        }
+        SG_BY_WEIGHTS(g->weights, gru_one, g, rows)
         return;
     }
     for (ptrdiff_t i = 0; i < n; i += SG_LANES) {
@@ -72,11 +76,7 @@ static void gru(const sg_gru *g, ptrdiff_t n, const sg_gru_rows *rows)
             skip(rows->x, i),      skip(rows->projected, i), skip(rows->h, i),
             skip(rows->h_next, i), skip(rows->gates, i),     skip(rows->scratch, i),
         };
-        switch (g->weights) {
-        case SG_F32: f32_gru_many(g, size, part); break;
-        case SG_F16: f16_gru_many(g, size, part); break;
-        default: q8_gru_many(g, size, part);
-        }
+        SG_BY_WEIGHTS(g->weights, gru_many, g, size, part)
     }
 }
 
@@ -84,11 +84,7 @@ static void project(const sg_gru *g, ptrdiff_t n, sg_rows x, sg_rows scratch, sg
 {
     for (ptrdiff_t i = 0; i < n; i += SG_LANES) {
         const ptrdiff_t size = n - i < SG_LANES ? n - i : SG_LANES;
-        switch (g->weights) {
-        case SG_F32: f32_project_many(g, size, skip(x, i), skip(scratch, i), skip(projected, i)); break;
-        case SG_F16: f16_project_many(g, size, skip(x, i), skip(scratch, i), skip(projected, i)); break;
-        default: q8_project_many(g, size, skip(x, i), skip(scratch, i), skip(projected, i));
-        }
+        SG_BY_WEIGHTS(g->weights, project_many, g, size, skip(x, i), skip(scratch, i), skip(projected, i))
     }
 }
 
@@ -96,20 +92,12 @@ static void dense(const sg_dense *d, ptrdiff_t n, sg_rows x, sg_rows scratch, sg
 {
     if (n == 1) {
         float *room = d->weights == SG_Q8 ? row(scratch, 0) : 0;
-        switch (d->weights) {
-        case SG_F32: f32_dense_one(d, row(x, 0), room, row(y, 0)); break;
-        case SG_F16: f16_dense_one(d, row(x, 0), room, row(y, 0)); break;
-        default: q8_dense_one(d, row(x, 0), room, row(y, 0));
-        }
+        SG_BY_WEIGHTS(d->weights, dense_one, d, row(x, 0), room, row(y, 0))
         return;
     }
     for (ptrdiff_t i = 0; i < n; i += SG_LANES) {
         const ptrdiff_t size = n - i < SG_LANES ? n - i : SG_LANES;
-        switch (d->weights) {
-        case SG_F32: f32_dense_many(d, size, skip(x, i), skip(scratch, i), skip(y, i)); break;
-        case SG_F16: f16_dense_many(d, size, skip(x, i), skip(scratch, i), skip(y, i)); break;
-        default: q8_dense_many(d, size, skip(x, i), skip(scratch, i), skip(y, i));
-        }
+        SG_BY_WEIGHTS(d->weights, dense_many, d, size, skip(x, i), skip(scratch, i), skip(y, i))
     }
 }
 

@@ -84,8 +84,6 @@ static inline ptrdiff_t sg_scratch_floats(ptrdiff_t n_in, ptrdiff_t n_panels)
 
 /* NULL if there is no such table, or this CPU cannot run it. */
 const sg_packed_table *sg_packed_named(const char *isa);
-/* The best for this CPU. */
-const sg_packed_table *sg_packed_best(void);
 /* The i-th table that this CPU can run, the best first; NULL at the end. */
 const sg_packed_table *sg_packed_at(int i);
 
