@@ -13,13 +13,13 @@ from streamgru.model import spec as s
 from streamgru.model.layout import ALIGN, lay_out
 from streamgru.model.quantise import quantise
 from streamgru.model.small import Q8, SCALE, WIDEST, Quantised, TensorInfo
-from streamgru.stream.calibrate import Data, moments
+from streamgru.stream.calibrate import Data, States, moments
 
 Weights = Literal["int8", "f16"]
 
 
 def shrink(
-    spec: s.Spec, tensors: Mapping[str, NDArray[Any]], weights: Weights, data: Data = ()
+    spec: s.Spec, tensors: Mapping[str, NDArray[Any]], weights: Weights, data: Data = (), states: States = ()
 ) -> dict[str, NDArray[Any]]:
     """Make the weights of a network small; its biases, norms and learned states stay as they are.
 
@@ -35,6 +35,9 @@ def shrink(
         and matrices of more than 133,000 columns, too many for int8.
     data : sequence of ndarray (n_steps, n_in)
         Typical inputs. With them int8 is rounded so that the products come out right, not only the weights.
+    states : sequence of mapping of str to ndarray (n_hid,), optional
+        What the GRU layers start each sequence of *data* from. A decoder that starts from what an encoder hands to it
+        has to be given that: from the zero state, it would be rounded for states that it never is in.
 
     Returns
     -------
@@ -47,10 +50,10 @@ def shrink(
     SpecError
         If spec and tensors do not fit, or a weight is too large for float16.
     InputError
-        If *data* does not fit the network.
+        If *data* does not fit the network, or *states* does not fit *data*.
     """
     layout = lay_out(s.checked(spec).main, dict(tensors), ALIGN)
-    found = moments(spec, tensors, data) if weights == "int8" and len(data) else {}
+    found = moments(spec, tensors, data, states) if weights == "int8" and len(data) else {}
     multiplying = [placed.layer for placed in layout.layers if isinstance(placed.layer, (s.Gru, s.Dense))]
     small: dict[str, NDArray[Any]] = {}
     for placed in layout.layers:
