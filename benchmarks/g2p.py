@@ -86,15 +86,15 @@ def answers(encoder: streamgru.Model, decoder: streamgru.Model, x: Iterable[np.n
     return found
 
 
-def decisions(
+def logits(
     encoder: streamgru.Model, decoder: streamgru.Model, x: Sequence[np.ndarray], said: Sequence[Sequence[int]]
 ) -> np.ndarray:
-    """The likeliest phoneme at each step of all words, when what went before was *said*."""
+    """How likely each phoneme is at each step of all words, when what went before was *said*: (n_steps, 74)."""
     found = []
     for word, phonemes in zip(x, said, strict=True):
         stream = decoder.stream()
         stream.state = {"gru": encoder.stream().run(word)[-1]}
-        found.append(stream.run(fed(phonemes)).argmax(1))
+        found.append(stream.run(fed(phonemes)))
     return np.concatenate(found)
 
 

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 def generate(
     model: str, text: tuple[str, ...], tokens: tuple[str, ...], source: str | None, limit: int | None,
     temperature: float | None, greedy: bool, seed: int | None, stop: str | None, as_json: bool,
-    spec: str | None, dtype: str, kernel: str,
+    spec: str | None, map_path: str | None, dtype: str, kernel: str,
 ) -> None:  # fmt: skip
     """Let MODEL write: its answer is its next input, until a stop token or a limit.
 
@@ -72,7 +72,7 @@ def generate(
     from streamgru.stream.generation import fed, new_seed
     from streamgru.stream.vocabulary import vocabulary_of
 
-    loaded = load_model(model, spec, dtype, kernel)
+    loaded = load_model(model, spec, map_path, dtype, kernel)
     _, program, feedback = fed(loaded)
     item, choose = program.inputs[0], feedback.choose
     if choose != "value":

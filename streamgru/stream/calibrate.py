@@ -14,14 +14,26 @@ from streamgru.model import spec as s
 from streamgru.model.quantise import F64
 from streamgru.model.small import Q8, owner
 from streamgru.stream.model import Model
+from streamgru.stream.stream import Stream
 
 BLOCK = 4096  # steps at a time
 
-Data = Sequence[NDArray[Any]]  # sequences (n_steps, n_in), each of which starts from the start
+Data = Sequence[NDArray[Any]]  # sequences (n_steps, n_in)
+State = Mapping[str, NDArray[Any]]
+States = Sequence[State]  # what each sequence starts from, as Stream.state has it
 
 
-def moments(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], data: Data) -> dict[str, list[F64]]:
+def moments(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], data: Data, states: States = ()) -> dict[str, list[F64]]:
     """Run a network and collect E[v v'] of all vectors v that its GRUs, convolutions and dense layers multiply.
+
+    Parameters
+    ----------
+    spec : Spec
+    tensors : mapping of str to ndarray
+    data : sequence of ndarray (n_steps, n_in)
+    states : sequence of mapping of str to ndarray (n_hid,), optional
+        What the GRU layers start each sequence of *data* from, such as what an encoder hands to its decoder;
+        without it, and for layers that it leaves out, the state that any stream starts from.
 
     Returns
     -------
@@ -31,10 +43,15 @@ def moments(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], data: Data) -> di
     Raises
     ------
     InputError
-        If there is no data, or it does not fit.
+        If there is no data, or it does not fit, or *states* is not one for each sequence or names no GRU layer.
     """
-    data = [x for x in data if len(x)]
-    if not data:
+    if states and len(states) != len(data):
+        raise InputError(f"calibration: expected a state for each of {len(data)} sequences, got {len(states)}")
+    grus = [layer.name for layer in spec.main.layers if isinstance(layer, s.Gru)]
+    for name in set().union(*states) - set(grus):
+        raise InputError(f"calibration: expected states of {', '.join(grus) or 'no layer'}, got one of {name!r}")
+    starts = [(x, state) for x, state in zip(data, states or [{}] * len(data), strict=True) if len(x)]
+    if not starts:
         raise InputError("calibration: expected at least one step of data, got none")
     found: dict[str, list[F64]] = {}
     for i, layer in enumerate(spec.main.layers):
@@ -43,14 +60,14 @@ def moments(spec: s.Spec, tensors: Mapping[str, NDArray[Any]], data: Data) -> di
         given, needed = _given(layer, tensors)
         others = {key: tensor for key, tensor in tensors.items() if owner(key) != layer.name}
         model = _model(spec, others | needed, (*spec.main.layers[:i], given))
-        of_input = [_mean((y,) for x in data for y in _answers(model, x))[0]]
+        of_input = [_mean((y,) for x, state in starts for y in _answers(model, x, state))[0]]
         if isinstance(layer, (s.Dense, s.Conv1d)):
             found[f"{layer.name}.weight"] = of_input
         else:
             found[f"{layer.name}.weight_ih"] = of_input
             alone = _alone(layer, tensors, model.n_out)
             found[f"{layer.name}.weight_hh"] = _mean(
-                block for x in data for block in _states(alone, layer, _answers(model, x))
+                block for x, state in starts for block in _states(alone, layer, _answers(model, x, state), state)
             )
     return found
 
@@ -80,21 +97,30 @@ def _alone(layer: s.Gru, tensors: Mapping[str, NDArray[Any]], n_in: int) -> Mode
     return Model(s.sequential(forward, inputs=(s.Input(name="given", size=n_in),)), own, kernel="packed")
 
 
-def _answers(model: Model, x: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def _started(model: Model, state: State) -> Stream:
+    """A stream in the state that a sequence starts from, as far as the model has the layers."""
+    stream = model.stream()
+    stream.state = {name: h for name, h in state.items() if name in stream.state}
+    return stream
+
+
+def _answers(model: Model, x: NDArray[Any], state: State) -> Iterator[NDArray[Any]]:
     """What a network answers to one sequence, in blocks, where it can be stepped."""
     if not model.streams:
         yield model.run(x[None])[0]
         return
-    stream = model.stream()
+    stream = _started(model, state)
     for k in range(0, len(x), BLOCK):
         yield stream.run(x[k : k + BLOCK])
 
 
-def _states(model: Model, layer: s.Gru, given: Iterable[NDArray[Any]]) -> Iterator[tuple[NDArray[Any], ...]]:
+def _states(
+    model: Model, layer: s.Gru, given: Iterable[NDArray[Any]], state: State
+) -> Iterator[tuple[NDArray[Any], ...]]:
     """What the rows r, z and n of the recurrent weight meet: h, or h, h and r * h."""
     if layer.direction == "reverse":
         given = [np.concatenate(list(given))[::-1]]
-    stream = model.stream()
+    stream = _started(model, state)
     for block in given:
         before = stream.state[layer.name][None]
         gates = stream.trace(block).gates[layer.name]

@@ -15,14 +15,14 @@ from streamgru.model.placed import Layout
 from streamgru.model.programs import divided, lay_out_all
 from streamgru.model.quantise import F64, quantise
 from streamgru.model.small import Q8, SCALE, WIDEST, Quantised, TensorInfo
-from streamgru.stream.calibrate import Data, moments
+from streamgru.stream.calibrate import Data, States, moments
 
 Weights = Literal["int8", "f16"]
 PLAIN = (s.Dense, s.Conv1d)  # one matrix, and nothing of the answer goes back into it
 
 
 def shrink(
-    spec: s.Spec, tensors: Mapping[str, NDArray[Any]], weights: Weights, data: Data = ()
+    spec: s.Spec, tensors: Mapping[str, NDArray[Any]], weights: Weights, data: Data = (), states: States = ()
 ) -> dict[str, NDArray[Any]]:
     """Make the weights of a network small; its biases, norms and learned states stay as they are.
 
@@ -38,6 +38,9 @@ def shrink(
         and matrices of more than 133,000 columns, too many for int8.
     data : sequence of ndarray (n_steps, n_in)
         Typical inputs. With them int8 is rounded so that the products come out right, not only the weights.
+    states : sequence of mapping of str to ndarray (n_hid,), optional
+        What the GRU layers start each sequence of *data* from. A decoder that starts from what an encoder hands to it
+        has to be given that: from the zero state, it would be rounded for states that it never is in.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def shrink(
     SpecError
         If spec and tensors do not fit, or a weight is too large for float16.
     InputError
-        If *data* does not fit the network, or the network has several programs.
+        If *data* does not fit the network, *states* does not fit *data*, or the network has several programs.
     """
     spec = s.checked(spec)
     layouts = lay_out_all(spec, tensors)
@@ -63,7 +66,7 @@ def shrink(
     small: dict[str, NDArray[Any]] = {}
     for name, (program, own) in parts.items():
         alone = msgspec.structs.replace(spec, programs={"main": program}, handoffs=())
-        found = moments(alone, own, data) if weights == "int8" and len(data) else {}
+        found = moments(alone, own, data, states) if weights == "int8" and len(data) else {}
         small |= _shrunk(layouts[name], weights, found)
     return small
 

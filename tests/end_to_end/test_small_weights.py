@@ -45,15 +45,33 @@ def test_the_builtin_network(tmp_path):
         assert max(shares) <= (1 / 5000 if key[1] == "float16" else LARGEST_SHARE), key
 
 
-@pytest.mark.skipif(not FIXTURES.is_dir(), reason="fixtures are absent")
-def test_letters_to_phonemes():
-    rows = measured(FIXTURES)
-    for kernel in ("blas", "packed"):
-        half = rows["g2p_en", "float16", kernel]
-        assert {told for key, told in half.items() if key.startswith("decisions")} and all(
-            share(told) == 0 for key, told in half.items() if key.startswith(("decisions", "phonemes"))
-        )
-        calibrated = rows["g2p_en", "int8, calibrated on LICENSE", kernel]
-        lists = [told for key, told in calibrated.items() if key.startswith("decisions")]
-        assert len(lists) == 2
-        assert all(share(told) <= LARGEST_SHARE for told in lists), calibrated
+@pytest.fixture(scope="module")
+def g2p_rows():
+    if not FIXTURES.is_dir():
+        pytest.skip("fixtures are absent")
+    return {key[1:]: row for key, row in measured(FIXTURES).items() if key[0] == "g2p_en"}
+
+
+def counted(row):
+    """Decisions changed and decisions, by list of words."""
+    shares = {key: told.partition(",")[0].split(" of ") for key, told in row.items() if key.startswith("decisions")}
+    return {key: (int(changed), int(of)) for key, (changed, of) in shares.items()}
+
+
+@pytest.mark.parametrize("kernel", ["blas", "packed"])
+def test_letters_to_phonemes_in_float16(g2p_rows, kernel):
+    counts = counted(g2p_rows["float16", kernel])
+    assert len(counts) == 3 and {changed for changed, _ in counts.values()} == {0}
+
+
+@pytest.mark.parametrize("text", ["LICENSE", "SECURITY.md", "CONTRIBUTING.md", "syllables", "letters"])
+@pytest.mark.parametrize("kernel", ["blas", "packed"])
+def test_letters_to_phonemes_in_int8_whatever_it_was_calibrated_on(g2p_rows, kernel, text):
+    """The 62 words by themselves are too few to count on: seven of their decisions are next to ties."""
+    row, nearest = g2p_rows[f"int8, calibrated on {text}", kernel], g2p_rows["int8", kernel]
+    counts = counted(row)
+    assert sum(of for _, of in counts.values()) > 3000
+    assert sum(changed for changed, _ in counts.values()) <= LARGEST_SHARE * sum(of for _, of in counts.values())
+    for name, (changed, of) in counts.items():
+        assert "62 words" in name or changed <= LARGEST_SHARE * of, row
+    assert float(row["logits"]) < 0.75 * float(nearest["logits"])

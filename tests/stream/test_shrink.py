@@ -162,6 +162,39 @@ def test_moments_of_a_gru_are_those_of_the_equations(rng, variant):
             np.testing.assert_allclose(one, other, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_moments_from_states_that_are_given(rng, variant):
+    """As of a decoder, which starts from what an encoder hands to it; a layer that is left out starts as ever."""
+    tensors = gru_tensors(rng, "a", 2, 5, h0=True) | gru_tensors(rng, "b", 5, 4)
+    spec = spec_of(
+        Gru(name="a", n_hid=5, variant=variant, initial="learned"), Gru(name="b", n_hid=4), n_in=2
+    )  # fmt: skip
+    data, states = [uniform(rng, 3, 2), uniform(rng, 4, 2)], [{"b": uniform(rng, 4)}, {"a": uniform(rng, 5)}]
+    found = moments(spec, tensors, data, states)
+    start_a, start_b = [tensors["a.h0"], states[1]["a"]], [states[0]["b"], np.zeros(4)]
+    a, b = ({key: tensor for key, tensor in of_layer(tensors, name).items() if key != "h0"} for name in "ab")
+    h_a = [gru_numpy.gru(x, **a, variant=variant, h0=h) for x, h in zip(data, start_a, strict=True)]
+    h_b = [gru_numpy.gru(x, **b, h0=h) for x, h in zip(h_a, start_b, strict=True)]
+    expected = {
+        "a.weight_hh": second_moments(*(np.vstack([h, its[:-1]]) for h, its in zip(start_a, h_a, strict=True))),
+        "b.weight_ih": second_moments(*h_a),
+        "b.weight_hh": second_moments(*(np.vstack([h, its[:-1]]) for h, its in zip(start_b, h_b, strict=True))),
+    }
+    for name, one in expected.items():
+        np.testing.assert_allclose(found[name][0], one, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(("states", "message"), [
+    ([{}], "expected a state for each of 2 sequences, got 1"),
+    ([{}, {"grue": np.zeros(4)}], "expected states of gru, got one of 'grue'"),
+])  # fmt: skip
+def test_states_that_do_not_fit(rng, states, message):
+    with pytest.raises(InputError, match=message):
+        moments(
+            spec_of(Gru(name="gru", n_hid=4)), gru_tensors(rng, "gru", 3, 4), [uniform(rng, 2, 3)] * 2, states
+        )  # fmt: skip
+
+
 def test_data_decides_the_rounding(rng):
     spec, tensors = spec_of(Gru(name="gru", n_hid=8), n_in=3), gru_tensors(rng, "gru", 3, 8)
     data = [uniform(rng, 50, 3)]
@@ -171,6 +204,8 @@ def test_data_decides_the_rounding(rng):
         np.testing.assert_array_equal(small[f"{name}.q8"], expected.q8)
         np.testing.assert_array_equal(small[f"{name}.scale"], expected.scale)
     assert (small["gru.weight_hh.q8"] != shrink(spec, tensors, "int8")["gru.weight_hh.q8"]).any()
+    elsewhere = shrink(spec, tensors, "int8", data, [{"gru": 5 * uniform(rng, 8)}])
+    assert (small["gru.weight_hh.q8"] != elsewhere["gru.weight_hh.q8"]).any()
 
 
 def test_names_that_begin_alike_are_kept_apart(rng):
