@@ -74,4 +74,5 @@ def test_letters_to_phonemes_in_int8_whatever_it_was_calibrated_on(g2p_rows, ker
     assert sum(changed for changed, _ in counts.values()) <= LARGEST_SHARE * sum(of for _, of in counts.values())
     for name, (changed, of) in counts.items():
         assert "62 words" in name or changed <= LARGEST_SHARE * of, row
+        assert text != "LICENSE" or changed <= LARGEST_SHARE * of, row
     assert float(row["logits"]) < 0.75 * float(nearest["logits"])

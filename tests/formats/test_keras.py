@@ -235,10 +235,7 @@ def test_gait_phase_from_its_keras_file():
     program = json.loads(s.to_json(found.spec))["programs"]["main"]
     got = spec_numpy.run(program, found.tensors, {found.spec.main.inputs[0].name: x})
     np.testing.assert_allclose(got, y, atol=1e-5)
-    try:
-        stepped = streamgru.load(FIXTURES / "gait_phase/gru_model.keras").stream().run(x.astype(np.float32))
-    except UnsupportedError:
-        pytest.xfail("convolution and pooling are not built yet")
+    stepped = streamgru.load(FIXTURES / "gait_phase/gru_model.keras").stream().run(x.astype(np.float32))
     np.testing.assert_allclose(stepped, y, atol=1e-5)
 
 

@@ -160,12 +160,7 @@ def inputs_of(model, found, xs):
 def test_the_same_answers(tmp_path, rng, which, ending):
     model = shaken((MODELS | CURVES)[which](), rng)
     model.save(tmp_path / f"model{ending}")
-    try:
-        found = read(tmp_path / f"model{ending}")
-    except UnsupportedError as error:
-        if which in CURVES and "no such" in str(error):
-            pytest.xfail("functions with parameters are not built yet")
-        raise
+    found = read(tmp_path / f"model{ending}")
     xs = data(model, rng)
     program = json.loads(s.to_json(found.spec))["programs"]["main"]
     y = spec_numpy.run(program, found.tensors, inputs_of(model, found, xs))
@@ -176,16 +171,11 @@ def test_the_same_answers(tmp_path, rng, which, ending):
 WHOLE = [which for which in MODELS if which.startswith(("bidirectional", "backwards"))]
 
 
-@pytest.mark.parametrize("which", sorted(MODELS.keys() - {*WHOLE, "two inputs"}))
+@pytest.mark.parametrize("which", sorted((MODELS | CURVES).keys() - {*WHOLE, "two inputs"}))
 def test_the_engine_gives_them_too(tmp_path, rng, which):
-    model = shaken(MODELS[which](), rng)
+    model = shaken((MODELS | CURVES)[which](), rng)
     model.save(tmp_path / "model.keras")
-    try:
-        loaded = streamgru.load(tmp_path / "model.keras", dtype="float64")
-    except UnsupportedError as error:
-        if "this version has no" in str(error):
-            pytest.xfail("convolution and pooling are not built yet")
-        raise
+    loaded = streamgru.load(tmp_path / "model.keras", dtype="float64")
     xs = data(model, rng)
     y = loaded.stream().run(np.concatenate([x.reshape(N_STEPS, -1) for x in xs], axis=1).astype(np.float64))
     want = expected(model, xs)
@@ -313,12 +303,8 @@ def test_whole_sequences(tmp_path, rng, which):
     """What reads from the end is run over sequences that have one."""
     model = shaken(MODELS[which](), rng)
     model.save(tmp_path / "model.keras")
-    try:
-        loaded = streamgru.load(tmp_path / "model.keras", dtype="float64")
-        run = loaded.run
-    except (UnsupportedError, AttributeError):
-        pytest.xfail("whole sequences are not built yet")
+    loaded = streamgru.load(tmp_path / "model.keras", dtype="float64")
     xs = data(model, rng)
     want = expected(model, xs)
-    y = run(xs[0].reshape(1, N_STEPS, -1).astype(np.float64))
+    y = loaded.run(xs[0].reshape(1, N_STEPS, -1).astype(np.float64))
     np.testing.assert_allclose(y[0][-len(want) :], want, atol=2e-5, rtol=2e-5)
