@@ -17,7 +17,7 @@ def found(data):
 
 
 def answer(data, x, starts=None):
-    """What the network in a file answers to x (n_steps, n_in), in float64: by the reference, and the engine the same."""
+    """What the network in a file answers to x (n_steps, n_in), in float64, of reference and engine."""
     spec, tensors, _ = found(data)
     expected = program_numpy.evaluate(msgspec.to_builtins(spec.main), tensors, x, starts)
     model = Model(spec, tensors, dtype="float64")
