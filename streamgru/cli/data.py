@@ -17,7 +17,6 @@ from streamgru.adapters.codecs.ndjson import NdjsonCodec
 from streamgru.errors import FormatError, InputError, RecordError, ShapeError
 from streamgru.formats.builtin import recordings
 from streamgru.formats.files import read_bytes
-from streamgru.model.streamable import padded_after
 from streamgru.pipeline.rows import signature
 from streamgru.stream.model import Model
 from streamgru.stream.stream import Stream
@@ -61,7 +60,7 @@ def read_sequence(source: str, model: Model) -> Sequence:
 
 def outputs(model: Model, source: str, x: NDArray[Any]) -> NDArray[Any]:
     """Run a sequence from its start: (n_answers, n_out). InputError, naming *source* and the row, if one is refused."""
-    if not model.streams or padded_after(model.spec.main):
+    if not model.streams:
         try:
             whole: NDArray[Any] = model.run(x[None])[0]
             return whole

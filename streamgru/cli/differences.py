@@ -63,7 +63,7 @@ def between(a: Model, b: Model, sequences: Sequence[tuple[str, NDArray[Any]]]) -
     for name, x in sequences:
         y_a, y_b = outputs(a, name, x), outputs(b, name, x)
         if not len(y_a):
-            raise InputError(f"{name}: {len(x)} steps are too few for an answer")
+            raise InputError(f"{name}: {len(x)} steps are too few, the first answer comes at step {a.delay}")
         apart = np.abs(y_a.astype(np.float64) - y_b)
         step, output = np.unravel_index(apart.argmax(), apart.shape)
         if apart[step, output] > worst["difference"]:

@@ -1,7 +1,8 @@
 """Where the states of a pool lie, and who they belong to.
 
 A handle names a slot and how often the slot was taken, so that the handle of a closed stream is known
-for what it is, also after its slot has gone to another one.
+for what it is, also after its slot has gone to another one. Every pool begins to count somewhere else, so
+that its handles are not those of another one, but for a chance of one in 2**30.
 """
 
 from typing import Self
