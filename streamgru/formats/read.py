@@ -69,14 +69,30 @@ def read(
         return Found(*_keras().find_keras(zip_file.members(data, where), given, where))
     if onnx_file.looks_like(data):
         return Found(*_onnx(data, where, spec is not None))
-    if not safetensors_file.looks_like(data):
-        raise _foreign(data, where)
-    tensors, metadata = safetensors_file.parse(data, where)
-    if given is not None:
-        return Found(given, *torch.map_tensors(given, tensors))
-    if native.KEY in metadata:
-        return Found(from_json(metadata[native.KEY]), tensors, ())
-    return Found(*torch.find(tensors, where))
+    if safetensors_file.looks_like(data):
+        tensors, metadata = safetensors_file.parse(data, where)
+        if given is None and native.KEY in metadata:
+            return Found(from_json(metadata[native.KEY]), tensors, ())
+        return _state_dict(tensors, given, where, ())
+    if data.startswith(zip_file.MAGIC) and b"data.pkl" in data[-65_536:]:
+        return _state_dict(*_checkpoint(data, where, given))
+    raise _foreign(data, where)
+
+
+def _state_dict(tensors: Tensors, spec: Spec | None, where: str, before: tuple[str, ...]) -> Found:
+    """The names and shapes of PyTorch tell the network, or a spec does."""
+    if spec is not None:
+        mapped, findings = torch.map_tensors(spec, tensors)
+    else:
+        spec, mapped, findings = torch.find(tensors, where)
+    return Found(spec, mapped, (*before, *findings))
+
+
+def _checkpoint(data: bytes, where: str, spec: Spec | None) -> tuple[Tensors, Spec | None, str, tuple[str, ...]]:
+    from streamgru.formats import torch_file  # only for who has such a file
+
+    tensors, findings = torch_file.find(zip_file.members(data, where), where)
+    return tensors, spec, where, findings
 
 
 def _mapped(
@@ -125,8 +141,6 @@ def _recognise(data: bytes) -> tuple[str, str]:
     if data.startswith(b"PK\x03\x04"):
         # The names of the members stand in the headers at both ends; no need to open the archive.
         ends = data[:65_536] + data[-65_536:]
-        if b"data.pkl" in ends:
-            return "a PyTorch checkpoint (a zip with a pickle in it)", TORCH_ADVICE
         if b".npy" in ends:
             return "a NumPy archive (.npz)", MAP_ADVICE
         return "a zip archive", "Unpack it."

@@ -14,7 +14,7 @@ from itertools import islice
 from streamgru.errors import SpecError
 from streamgru.formats.safetensors_file import Tensors
 from streamgru.formats.template import toml
-from streamgru.formats.torch_names import COUNTER, Part, parts, refuse_reverse, sources
+from streamgru.formats.torch_names import COUNTER, Part, chained, parts, sources
 from streamgru.model import spec as s
 
 HEAD_NAMES = (
@@ -58,7 +58,7 @@ def find(tensors: Tensors, where: str) -> Found:
     for head in heads:
         _check_head(head, orders[0], found, where)
     spec = s.sequential(
-        *(layer for part in chain for layer in part.layers),
+        *chained((layer for part in chain for layer in part.layers), "x"),
         inputs=(s.Input(name="x", size=chain[0].n_in),),
     )
     mapped = {native: tensors[name] for part in chain for native, name in part.sources.items()}
@@ -70,7 +70,6 @@ def map_tensors(spec: s.Spec, tensors: Tensors) -> tuple[Tensors, tuple[str, ...
 
     A tensor that no layer wants keeps its name, for the model to complain about it.
     """
-    refuse_reverse(tensors, "with this spec")
     layers = tuple(layer for program in spec.programs.values() for layer in program.layers)
     found = sources(layers, set(tensors))
     mapped = {native: tensors[name] for native, name in found.items()}
@@ -95,14 +94,16 @@ def _check_head(head: Part, chain: list[Part], found: list[Part], where: str) ->
 
 def _findings(chain: list[Part], tensors: Tensors) -> Iterator[str]:
     for part in chain:
-        n_in = part.n_in
         for layer in part.layers:
-            n_out = layer.n_hid if isinstance(layer, s.Gru) else part.n_out
             names = [f"{name} {tensors[native].shape}" for native, name in part.sources.items()
                      if native.rpartition(".")[0] == layer.name]  # fmt: skip
-            what = "gru, reset after the product" if isinstance(layer, s.Gru) else "dense, linear"
-            yield f"{', '.join(names)} -> layer {layer.name}: {what}, {n_in} -> {n_out}"
-            n_in = n_out
+            if isinstance(layer, s.Gru):
+                n_in, n_out = tensors[f"{layer.name}.weight_ih"].shape[1], layer.n_hid
+                reads = ", reads from the end" * (layer.direction == "reverse")
+                what = f"gru, reset after the product{reads}, {n_in} -> {n_out}"
+                yield f"{', '.join(names)} -> layer {layer.name}: {what}"
+            elif names:
+                yield f"{', '.join(names)} -> layer {layer.name}: dense, linear, {part.n_in} -> {part.n_out}"
     if chain[-1].kind != "gru":
         yield "an activation cannot be seen in a file of weights: none was assumed; if there is one, give a spec"
 
@@ -120,7 +121,8 @@ def _refusal(why: str, found: list[Part], where: str) -> SpecError:
     """The error with a spec in it: the first order that fits, or that of the names."""
     known = [_guess(part, found) for part in found if part.layers]
     order = next(_chains(known), known) if len(known) <= MAX_CHAIN else known
-    text = toml([_input(order[0])], (layer for part in order for layer in part.layers), _notes(found))
+    x = _input(order[0])
+    text = toml([x], chained((layer for part in order for layer in part.layers), x.name), _notes(found))
     return SpecError(
         f"{where}: {why} from names and shapes. Save the following as spec.toml, correct it, "
         f"and pass spec='spec.toml' (--spec spec.toml)\n\n{text}"

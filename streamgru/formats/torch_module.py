@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamgru.errors import SpecError, UnsupportedError
 from streamgru.formats.safetensors_file import Tensors
-from streamgru.formats.torch_names import UNNAMED
+from streamgru.formats.torch_names import DIRECTIONS, UNNAMED, both_ways, chained
 from streamgru.model import spec as s
 from streamgru.model.functions import Function
 
@@ -51,7 +51,7 @@ def describe(module: Any) -> tuple[s.Spec, Tensors]:
     x = s.Input(name="x", size=size)
     if isinstance(first, s.Embedding):
         x = s.Input(name="token", kind="token", vocab=size)
-    spec = s.sequential(*(layer for layer, _, _ in layers), inputs=(x,))
+    spec = s.sequential(*chained((layer for layer, _, _ in layers), x.name), inputs=(x,))
     return spec, {f"{layer.name}.{key}": array for layer, own, _ in layers for key, array in own.items()}
 
 
@@ -103,17 +103,20 @@ def _known(module: Any, torch: Any) -> Callable[[Any, str], Layers] | None:
 
 
 def _gru(module: Any, path: str) -> Layers:
-    name = path or UNNAMED
-    if module.bidirectional:
-        raise UnsupportedError(
-            f"from_torch: {name} is bidirectional, which needs the end of the sequence before its start; "
-            "expected a GRU of one direction"
-        )
-    n_hid = module.hidden_size
-    sizes = [module.input_size] + [n_hid] * (module.num_layers - 1)
-    return [
-        (s.Gru(name=f"{name}.{k}", n_hid=n_hid), _own(module, GRU_KEYS, f"_l{k}"), size) for k, size in enumerate(sizes)
-    ]
+    name, n_hid = path or UNNAMED, module.hidden_size
+    n_in, found = module.input_size, Layers()
+    for k in range(module.num_layers):
+        own = f"{name}.{k}"
+        if not module.bidirectional:
+            found.append((s.Gru(name=own, n_hid=n_hid), _own(module, GRU_KEYS, f"_l{k}"), n_in))
+            n_in = n_hid
+            continue
+        *ways, both = both_ways(own, n_hid)
+        for layer, suffix in zip(ways, DIRECTIONS, strict=True):
+            found.append((layer, _own(module, GRU_KEYS, f"_l{k}{suffix}"), n_in))
+        found.append((both, {}, 0))
+        n_in = 2 * n_hid
+    return found
 
 
 def _cell(module: Any, path: str) -> Layers:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec.structs import replace
 
 from streamgru.errors import SpecError, UnsupportedError
 from streamgru.formats.safetensors_file import Tensors
 from streamgru.model import spec as s
 from streamgru.model.layout import tensor_shapes
 
-GRU_LEAF = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(0|[1-9][0-9]{0,2}))?")
+GRU_LEAF = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(0|[1-9][0-9]{0,2})(_reverse)?)?")
+DIRECTIONS: dict[str, Literal["forward", "reverse"]] = {"": "forward", "_reverse": "reverse"}
 UNNAMED = "gru"  # what a GRU without a name is called
 COUNTER = "num_batches_tracked"  # of a BatchNorm; means nothing after the training
 
@@ -54,35 +57,50 @@ def parts(tensors: Tensors, where: str) -> list[Part]:
         prefix, _, leaf = name.rpartition(".")
         if leaf != COUNTER:
             groups.setdefault((prefix, bool(GRU_LEAF.fullmatch(leaf))), {})[leaf] = name
-    refuse_reverse(tensors, where)
     return [_part(prefix, is_gru, leaves, tensors, where) for (prefix, is_gru), leaves in groups.items()]
-
-
-def refuse_reverse(tensors: Tensors, where: str) -> None:
-    """Refuse the second direction of a bidirectional GRU: it begins at the end, which a stream has not seen."""
-    for name in tensors:
-        if re.search(r"weight_ih_l\d+_reverse$", name):
-            raise UnsupportedError(
-                f"{where}: {name!r} is of a bidirectional layer, which needs the end of the sequence before its "
-                "start; expected GRU layers of one direction"
-            )
 
 
 def candidates(layer: s.AnyLayer, key: str) -> Iterator[str]:
     """The names under which a file may have tensor *key* of *layer*: the native one, then PyTorch's."""
     yield f"{layer.name}.{key}"
     if isinstance(layer, s.Gru):
-        module, _, index = layer.name.rpartition(".")
+        name, reverse = _turned(layer.name)
+        module, _, index = name.rpartition(".")
         if module and index.isdecimal():
-            yield f"{module}.{key}_l{index}"
+            yield f"{module}.{key}_l{index}{reverse}"
         yield f"{layer.name}.{key}_l0"
         if module == UNNAMED and index.isdecimal():
-            yield f"{key}_l{index}"
+            yield f"{key}_l{index}{reverse}"
         if layer.name == UNNAMED:
             yield f"{key}_l0"
             yield key
     elif isinstance(layer, s.BatchNorm) and key in ("mean", "var"):
         yield f"{layer.name}.running_{key}"
+
+
+def _turned(name: str) -> tuple[str, str]:
+    """The name of a layer without its direction, and what PyTorch's names end in for it."""
+    stem, _, direction = name.rpartition(".")
+    for suffix, ours in DIRECTIONS.items():
+        if direction == ours:
+            return stem, suffix
+    return name, ""
+
+
+def both_ways(name: str, n_hid: int) -> tuple[s.AnyLayer, ...]:
+    """The layers of a bidirectional GRU, whose answer is that of both directions, one behind the other."""
+    ways = tuple(s.Gru(name=f"{name}.{way}", n_hid=n_hid, direction=way) for way in DIRECTIONS.values())
+    return *ways, s.Concat(name=name, inputs=tuple(way.name for way in ways))
+
+
+def chained(layers: Iterable[s.AnyLayer], source: str) -> Iterator[s.AnyLayer]:
+    """Layers in a row, the first of which reads *source*: both directions of a GRU read what the one before gave."""
+    for layer in layers:
+        if isinstance(layer, s.Gru) and layer.name.endswith(tuple(f".{way}" for way in DIRECTIONS.values())):
+            yield replace(layer, inputs=(source,))
+        else:
+            yield layer
+            source = layer.name
 
 
 def sources(layers: tuple[s.AnyLayer, ...], names: set[str]) -> dict[str, str]:
@@ -121,23 +139,30 @@ def _part(prefix: str, is_gru: bool, leaves: dict[str, str], tensors: Tensors, w
 
 
 def _gru(prefix: str, shapes: dict[str, tuple[int, ...]], where: str) -> Part:
-    """An nn.GRU of any depth, or an nn.GRUCell."""
+    """An nn.GRU of any depth and in either or both directions, or an nn.GRUCell."""
     found = [match for match in map(GRU_LEAF.fullmatch, shapes) if match and match[1] == "weight_hh"]
-    indices = sorted(int(match[2]) for match in found if match[2])
+    indices = sorted({int(match[2]) for match in found if match[2]})
+    n_ways = len({match[3] for match in found})
     name = prefix or UNNAMED
-    if indices != list(range(len(indices))) or not found:
+    if indices != list(range(len(indices))) or not found or len(found) != n_ways * max(1, len(indices)):
         names = sorted(shapes)[:9]
         raise SpecError(f"{where}: module {prefix!r}: expected weight_hh_l0 and on without gaps, got {names}")
-    layers = []
+    layers: list[s.AnyLayer] = []
     for suffix in [f"_l{index}" for index in indices] or [""]:
-        w, u = shapes.get(f"weight_ih{suffix}", ()), shapes[f"weight_hh{suffix}"]
-        if len(w) != 2 or len(u) != 2 or u[1] == 0 or w[0] != u[0]:
-            raise SpecError(f"{where}: module {prefix!r}: expected weight_ih, weight_hh of 3*n_hid rows, got {w}, {u}")
-        if u[0] != 3 * u[1]:
-            kind = {1: "a plain RNN", 4: "an LSTM"}.get(u[0] // u[1], "no GRU")
-            raise UnsupportedError(
-                f"{where}: module {prefix!r} is {kind}: expected weight_hh of shape ({3 * u[1]}, {u[1]}), got {u}"
-            )
-        layers.append(s.Gru(name=name + suffix.replace("_l", "."), n_hid=u[1]))
+        (n_hid,) = {_n_hid(prefix, shapes, suffix + way, where) for way in list(DIRECTIONS)[:n_ways]}
+        own = name + suffix.replace("_l", ".")
+        layers += both_ways(own, n_hid) if n_ways == 2 else [s.Gru(name=own, n_hid=n_hid)]
     n_in = shapes["weight_ih_l0" if indices else "weight_ih"][1]
-    return Part(prefix, "gru", n_in, layers[-1].n_hid, layers=tuple(layers))
+    return Part(prefix, "gru", n_in, n_ways * n_hid, layers=tuple(layers))
+
+
+def _n_hid(prefix: str, shapes: dict[str, tuple[int, ...]], suffix: str, where: str) -> int:
+    w, u = shapes.get(f"weight_ih{suffix}", ()), shapes.get(f"weight_hh{suffix}", ())
+    if len(w) != 2 or len(u) != 2 or u[1] == 0 or w[0] != u[0]:
+        raise SpecError(f"{where}: module {prefix!r}: expected weight_ih, weight_hh of 3*n_hid rows, got {w}, {u}")
+    if u[0] != 3 * u[1]:
+        kind = {1: "a plain RNN", 4: "an LSTM"}.get(u[0] // u[1], "no GRU")
+        raise UnsupportedError(
+            f"{where}: module {prefix!r} is {kind}: expected weight_hh of shape ({3 * u[1]}, {u[1]}), got {u}"
+        )
+    return u[1]

@@ -41,8 +41,15 @@ def npz():
     return file.getvalue()
 
 
+def zipped_pickle():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02cmodule\nwhole_module\n.")
+    return file.getvalue()
+
+
 FOREIGN = {
-    "torch": (zipped("archive/data.pkl", "archive/data/0"), "PyTorch.*save_file.*from_torch"),
+    "torch": (zipped_pickle(), "whole_module.*more than the tensors.*torch.save.*from_torch"),
     "pickle": (pickle.dumps({"a": 1}), "pickle.*save_file"),
     "npz": (npz(), "NumPy archive.*--map map.toml"),
     "zip": (zipped("readme"), "zip"),

@@ -167,14 +167,28 @@ def test_a_spec_of_other_layers_leaves_tensors_that_the_layout_refuses():
         lay_out(spec.main, mapped, ALIGN)
 
 
-def test_bidirectional_layers_are_refused():
-    tensors = torch_gru(3, 4, 1, "rnn.")
-    tensors |= {f"{name}_reverse": tensor for name, tensor in tensors.items()}
-    with pytest.raises(UnsupportedError, match="bidirectional"):
+def test_both_directions_become_two_layers_each_and_their_concat():
+    forward, deep = torch_gru(3, 4, 1, "rnn."), torch_gru(8, 4, 1, "rnn.")
+    tensors = forward | {name.replace("_l0", "_l1"): tensor for name, tensor in deep.items()}
+    tensors |= {f"{name}_reverse": tensor + 1 for name, tensor in tensors.items()}
+    spec, mapped, findings = find(tensors, "file")
+    assert [(layer.name, layer.inputs) for layer in spec.main.layers] == [
+        ("rnn.0.forward", ("x",)), ("rnn.0.reverse", ("x",)), ("rnn.0", ("rnn.0.forward", "rnn.0.reverse")),
+        ("rnn.1.forward", ("rnn.0",)), ("rnn.1.reverse", ("rnn.0",)), ("rnn.1", ("rnn.1.forward", "rnn.1.reverse")),
+    ]  # fmt: skip
+    assert [layer.direction for layer in spec.main.layers if isinstance(layer, s.Gru)] == ["forward", "reverse"] * 2
+    assert mapped["rnn.1.reverse.weight_hh"] is tensors["rnn.weight_hh_l1_reverse"]
+    assert "rnn.0.reverse: gru, reset after the product, reads from the end, 3 -> 4" in findings[1]
+    lay_out(spec.main, mapped, ALIGN)
+    again, _ = map_tensors(spec, tensors)
+    assert again.keys() == mapped.keys()
+
+
+def test_a_direction_without_the_other_is_refused():
+    tensors = torch_gru(3, 4, 2, "rnn.")
+    tensors |= {f"{name}_reverse": tensor for name, tensor in tensors.items() if "_l0" in name}
+    with pytest.raises(SpecError, match="without gaps"):
         find(tensors, "file")
-    spec = s.sequential(s.Gru(name="rnn.0", n_hid=4), inputs=(s.Input(name="x", size=3),))
-    with pytest.raises(UnsupportedError, match="bidirectional"):
-        map_tensors(spec, tensors)
 
 
 @pytest.mark.parametrize(("factor", "kind"), [(4, "an LSTM"), (1, "a plain RNN"), (2, "no GRU")])

@@ -241,7 +241,6 @@ class WithChild(Tagger):
 
 
 UNSUPPORTED = {
-    "bidirectional": (lambda: nn.GRU(3, 4, bidirectional=True), "gru is bidirectional"),
     "lstm": (lambda: WithChild(nn.LSTM(3, 4)), "child is an nn.LSTM"),
     "convolution": (lambda: WithChild(nn.Conv1d(3, 4, 5)), "child is an nn.Conv1d"),
     "gelu": (lambda: WithChild(nn.GELU()), "child is an nn.GELU"),
@@ -328,14 +327,22 @@ def test_a_file_of_the_state_dict_is_the_same_network(tmp_path):
     assert loaded.fingerprint == model.fingerprint
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-@pytest.mark.parametrize("whole", [False, True])
-def test_a_checkpoint_is_not_opened_but_explained(tmp_path, legacy, whole):
+@pytest.mark.parametrize("whole, legacy", [(True, False), (True, True), (False, True)])
+def test_a_checkpoint_that_may_hold_code_is_not_opened_but_explained(tmp_path, legacy, whole):
     module = Tagger()
     content = module if whole else module.state_dict()
     torch.save(content, tmp_path / "m.pt", _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(streamgru.UnsupportedError, match=r"PyTorch checkpoint.*from_torch"):
+    with pytest.raises(streamgru.UnsupportedError, match=r"checkpoint.*from_torch"):
         streamgru.load(tmp_path / "m.pt")
+
+
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_both_directions_are_checked_as_well(n_layers):
+    torch.manual_seed(3)
+    module = nn.GRU(3, 4, n_layers, bidirectional=True, batch_first=True)
+    model = streamgru.from_torch(module)
+    x = torch.randn(2, 9, 3)
+    np.testing.assert_allclose(model.run(x.numpy()), module(x)[0].detach().numpy(), atol=1e-6)
 
 
 def test_loading_does_not_import_torch(tmp_path):

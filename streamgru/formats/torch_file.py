@@ -1,0 +1,147 @@
+"""A PyTorch checkpoint (``.pt``, ``.pth``: a zip with a pickle in it) -> the tensors of the state_dict in it.
+
+Read without PyTorch, and without executing anything: see ``torch_pickle``. What a checkpoint holds beside its weights,
+such as the state of an optimiser, is passed over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamgru.errors import FormatError, SpecError, UnsupportedError
+from streamgru.formats.safetensors_file import Tensors
+from streamgru.formats.torch_names import GRU_LEAF
+from streamgru.formats.torch_pickle import View, loads
+from streamgru.formats.zip_file import Members
+
+MAX_TENSORS = 4096
+MAX_NAME = 256
+FREE_ITEMS = 1 << 20
+MAX_RANK = 4  # of what a network here can use
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+ORDERS: dict[bytes, Literal["<", ">"]] = {b"little": "<", b"big": ">"}
+
+State = Mapping[str, Any]
+
+
+def find(members: Members, where: str) -> tuple[Tensors, tuple[str, ...]]:
+    """The tensors of the state_dict in a checkpoint, and lines for people.
+
+    Parameters
+    ----------
+    members : Members
+        The archive, as :func:`streamgru.formats.zip_file.members` opens it.
+    where : str
+        What error messages call it.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged, or a tensor does not lie within its storage.
+    SpecError
+        If there is no state_dict with a GRU in it, or more than one.
+    UnsupportedError
+        If it holds more than tensors: a whole module, or TorchScript.
+    """
+    pickle, *more = [name for name in members if name.rpartition("/")[2] == "data.pkl"] or [""]
+    if not pickle:
+        raise FormatError(f"{where}: expected a zip archive with a data.pkl, as torch.save writes it")
+    folder = pickle.removesuffix("data.pkl")
+    if more or any(name.startswith((folder + "code/", folder + "constants.pkl")) for name in members):
+        raise UnsupportedError(
+            f"{where}: this is TorchScript, code with weights in it; expected a state_dict. Save one with "
+            "torch.save(torch.jit.load(path).state_dict(), other_path)"
+        )
+    path, state = _chosen(loads(members[pickle], where), where)
+    views = {name: value for name, value in state.items() if isinstance(value, View)}
+    if len(views) > MAX_TENSORS or any(len(name) > MAX_NAME for name in views):
+        raise FormatError(f"{where}: expected at most {MAX_TENSORS} tensors with names of at most {MAX_NAME} letters")
+    order = ORDERS.get(members.get(folder + "byteorder", b"little").strip())
+    if order is None:
+        raise FormatError(f"{where}: expected a byteorder of little or big, got {members[folder + 'byteorder'][:20]!r}")
+    total = sum(math.prod(view.shape) for view in views.values())
+    most = FREE_ITEMS + sum(map(members.size, members))  # a stride of 0 makes many of one
+    if total > most:
+        raise FormatError(f"{where}: expected tensors of at most {most} numbers in all, got {total}")
+    prefix = _prefix(views)
+    found = {
+        name.removeprefix(prefix): _array(view, members, folder, order, f"{where}: tensor {name!r}")
+        for name, view in views.items()
+    }
+    findings = [f"the state_dict under {path!r}"] if path else []
+    if prefix:
+        findings.append(f"names without their prefix {prefix!r}")
+    return found, tuple(findings)
+
+
+def _chosen(value: Any, where: str) -> tuple[str, State]:
+    """The one state_dict with a GRU in it, and where in the checkpoint it was."""
+    found = list(_states(value))
+    if not found and isinstance(value, View):
+        raise SpecError(f"{where}: expected a state_dict, got one tensor")
+    with_gru = [item for item in found if any(GRU_LEAF.fullmatch(name.rpartition(".")[2]) for name in item[1])]
+    chosen = with_gru or found
+    if len(chosen) == 1:
+        return chosen[0]
+    keys = ", ".join(repr(path) for path, _ in chosen) or "none"
+    raise SpecError(
+        f"{where}: expected one state_dict, got {keys}; save the one that you want: "
+        "torch.save(torch.load(path, weights_only=True)[KEY], other_path)"
+    )
+
+
+def _states(value: Any) -> Iterator[tuple[str, State]]:
+    """All dictionaries from names to tensors; what an optimiser keeps has numbers for names."""
+    seen, todo = set(), [("", value)]  # a dictionary may hold itself
+    while todo:
+        path, item = todo.pop()
+        if not isinstance(item, dict) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if any(isinstance(one, View) for one in item.values()) and all(isinstance(key, str) for key in item):
+            yield path, item
+        todo += [(f"{path}.{key}" if path else str(key), one) for key, one in item.items() if isinstance(one, dict)]
+
+
+def _prefix(names: Mapping[str, Any]) -> str:
+    """What a wrapper has put before every name."""
+    prefix = ""
+    while names and (more := next((p for p in PREFIXES if all(n.startswith(prefix + p) for n in names)), "")):
+        prefix += more
+    return prefix
+
+
+def _array(view: View, members: Members, folder: str, order: Literal["<", ">"], what: str) -> NDArray[Any]:
+    """The elements of a tensor, every one of which is first seen to lie in its storage."""
+    shape, strides, storage = view.shape, view.strides, view.storage
+    if len(shape) != len(strides) or len(shape) > MAX_RANK:
+        raise FormatError(
+            f"{what}: expected up to {MAX_RANK} dimensions, each with a stride, got {shape} and {strides}"
+        )
+    member = f"{folder}data/{storage.key}"
+    if member not in members:
+        raise FormatError(f"{what}: its storage {storage.key!r} is missing in the archive")
+    data = members[member]
+    stored = np.dtype("uint16" if storage.dtype == "bfloat16" else storage.dtype)
+    n_items = len(data) // stored.itemsize
+    last = view.offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+    if 0 not in shape and last >= min(n_items, storage.n_items):
+        raise FormatError(
+            f"{what}: expected its elements in a storage of {min(n_items, storage.n_items)}, got one at {last}"
+        )
+    if 0 in shape:
+        return np.empty(shape, np.float32 if storage.dtype == "bfloat16" else stored)
+    flat = np.frombuffer(data, stored.newbyteorder(order), n_items)[view.offset :]
+    lying = np.lib.stride_tricks.as_strided(flat, shape, [n * stored.itemsize for n in strides], writeable=False)
+    plain = np.ascontiguousarray(lying, stored).reshape(shape)  # the first makes an array of one number a row
+    return _widened(plain) if storage.dtype == "bfloat16" else plain
+
+
+def _widened(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """bfloat16 -> float32: its upper half, so that nothing is lost."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
