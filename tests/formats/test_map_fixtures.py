@@ -91,6 +91,27 @@ def test_spelling_to_phonemes_as_data():
     assert len(findings) - 2 == len(tensors) == len(original)
 
 
+def test_spelling_to_phonemes_from_the_original_file():
+    """One map, one model: reads a word, hands its state on, and feeds every phoneme back."""
+    model = streamgru.load(FIXTURES / "g2p_en" / "checkpoint20.npz", map=MAPS / "g2p.toml")
+    for case in json.loads((FIXTURES / "g2p_en" / "cases.json").read_text())["cases"]:
+        written = model.generate([[token] for token in case["grapheme_ids"]])
+        assert [token for token in written.tokens.tolist() if token != 3] == case["phoneme_ids"]
+
+
+@pytest.mark.parametrize("dtype, kernel", [("float32", "packed"), ("float32", "blas"), ("float64", "blas")])
+def test_gait_phase_of_keras_3(dtype, kernel):
+    io = arrays("gait_phase", "io.npz")
+    weights = FIXTURES / "gait_phase" / "weights.npz"
+    model = streamgru.load(weights, map=MAPS / "gait_phase.toml", dtype=dtype, kernel=kernel)
+    trace = model.stream().trace(io["x_scaled"])
+    close(trace.y, io["expected_y_keras"])
+    close(trace.gates["gru"].h, io["expected_h_keras"])
+    close(trace.y, io["expected_y_f64"], 1e-5 if dtype == "float32" else 1e-12)
+    at = io["window_end_index"]
+    close(trace.y[at], io["expected_window_y_keras"], 2e-6 + 1e-6 * (dtype == "float32"))
+
+
 def test_gait_phase_of_keras_3_up_to_its_gru():
     """Convolution, normalisation and pooling, from the tensors that the map gives them."""
     weights, io = arrays("gait_phase", "weights.npz"), arrays("gait_phase", "io.npz")
