@@ -16,6 +16,10 @@ from streamgru.model import spec as s
 from tests.golden.test_fixtures import FIXTURES, arrays
 
 MAPS = Path(__file__).with_name("maps")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ARM_KWS = EXAMPLES / "spoken_commands" / "arm_kws.toml"
+RNNOISE = EXAMPLES / "noise_suppression" / "rnnoise.toml"
+G2P = EXAMPLES / "spelling_to_phonemes" / "g2p.toml"
 
 pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="fixtures are absent")
 
@@ -27,7 +31,7 @@ def close(actual, expected, tolerance=1e-5):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_spoken_commands_of_tensorflow_1(dtype):
     io = arrays("arm_kws_gru", "io.npz")
-    model = streamgru.load(FIXTURES / "arm_kws_gru" / "weights.npz", map=MAPS / "arm_kws.toml", dtype=dtype)
+    model = streamgru.load(FIXTURES / "arm_kws_gru" / "weights.npz", map=ARM_KWS, dtype=dtype)
     for i, x in enumerate(io["mfcc"]):
         trace = model.stream().trace(x)
         close(trace.gates["gru"].h, io["expected_h_seq_f64"][i], 1e-5 if dtype == "float32" else 1e-12)
@@ -41,7 +45,7 @@ def test_spoken_commands_of_tensorflow_1(dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_noise_suppression_of_rnnoise(dtype):
     io = arrays("rnnoise_v01", "io.npz")
-    model = streamgru.load(FIXTURES / "rnnoise_v01" / "weights_int8.npz", map=MAPS / "rnnoise.toml", dtype=dtype)
+    model = streamgru.load(FIXTURES / "rnnoise_v01" / "weights_int8.npz", map=RNNOISE, dtype=dtype)
     trace = model.stream().trace(io["features"])
     tight = 1e-5 if dtype == "float32" else 1e-9
     h, expected = trace.gates["denoise_gru"].h, io["h_denoise_f64"]
@@ -77,7 +81,7 @@ def test_spelling_to_phonemes_in_two_models():
 def test_spelling_to_phonemes_as_data():
     """Two programs, the state handed on, the answer fed back."""
     weights = (FIXTURES / "g2p_en" / "checkpoint20.npz").read_bytes()
-    spec, tensors, findings = apply(MAPS / "g2p.toml", open_arrays(weights, "g2p"), "g2p")
+    spec, tensors, findings = apply(G2P, open_arrays(weights, "g2p"), "g2p")
     assert spec.handoffs == (
         s.Handoff(source="encoder", source_layer="encoder", target="decoder", target_layer="decoder"),
     )
@@ -93,7 +97,7 @@ def test_spelling_to_phonemes_as_data():
 
 def test_spelling_to_phonemes_from_the_original_file():
     """One map, one model: reads a word, hands its state on, and feeds every phoneme back."""
-    model = streamgru.load(FIXTURES / "g2p_en" / "checkpoint20.npz", map=MAPS / "g2p.toml")
+    model = streamgru.load(FIXTURES / "g2p_en" / "checkpoint20.npz", map=G2P)
     for case in json.loads((FIXTURES / "g2p_en" / "cases.json").read_text())["cases"]:
         written = model.generate([[token] for token in case["grapheme_ids"]])
         assert [token for token in written.tokens.tolist() if token != 3] == case["phoneme_ids"]
