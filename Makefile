@@ -14,7 +14,7 @@ STUBTEST := --concise --ignore-disjoint-bases --ignore-positional-only --ignore-
 	--allowlist tests/packaging/stubtest.txt
 COMPILED := $(shell find streamgru -name '*.pyi' | sed 's,\.pyi$$,,; s,/,.,g')
 
-.PHONY: help demo test lint docs bench bench-here check matrix endurance exhaustive pictures clean install-test
+.PHONY: help demo test lint docs bench bench-here check matrix endurance exhaustive fuzz pictures clean install-test
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make matrix      wheel, tests and demo on Python 3.11, 3.12 and 3.13"
 	@echo "make endurance   a hundred million steps of one stream, twice: some minutes"
 	@echo "make exhaustive  sigmoid, tanh and exp over all floats: a quarter of an hour"
+	@echo "make fuzz        a minute of coverage-guided fuzzing for every format that is read"
 	@echo "make pictures    draw the pictures of the documentation again"
 
 demo: $(VENV)/.package
@@ -66,6 +67,9 @@ endurance: install-test
 exhaustive:
 	$(PYTHON) -m tests.kernels.simd.exhaustive
 
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 pictures: $(VENV)/.docs
 	PATH="$(abspath $(BIN)):$$PATH" docs/images/draw.sh
 
@@ -85,7 +89,7 @@ $(VENV)/.package: $(VENV)/.pip $(SOURCES)
 	$(PIP) install --editable .
 	@touch $@
 
-$(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.package
+$(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench $(VENV)/.fuzz: $(VENV)/.%: $(VENV)/.package
 	$(PIP) install --group $*
 	@touch $@
 
