@@ -1,6 +1,6 @@
 """Fuzz every format in turn: python -m tests.fuzz [--seconds N] [FORMAT ...].
 
-For each: executions, the coverage that was reached, and what was found; inputs that were found stay in tests/fuzz/found.
+For each: executions, the coverage that was reached, and what was found; such inputs stay in tests/fuzz/found.
 The format `planted` has a bug, which has to be found.
 """
 
@@ -29,8 +29,9 @@ def fuzz(name, seconds):
             "max_total_time": seconds, "timeout": TIMEOUT_S, "rss_limit_mb": MEMORY_MB, "max_len": LONGEST,
             "artifact_prefix": prefix, "print_final_stats": 1, "verbosity": 1,
         }  # fmt: skip
+        given = [f"-{key}={value}" for key, value in flags.items()]
         done = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.one", name, corpus, *(f"-{key}={value}" for key, value in flags.items())],
+            [sys.executable, "-m", "tests.fuzz.one", name, corpus, *given],
             capture_output=True, text=True, errors="replace",
         )  # fmt: skip
     covered = re.findall(r"cov: (\d+)", done.stderr)

@@ -1,4 +1,4 @@
-"""Fuzz one format until the time is over or something is found: python -m tests.fuzz.one FORMAT CORPUS [libFuzzer's flags]."""
+"""Fuzz one format until something is found: python -m tests.fuzz.one FORMAT CORPUS [flags of libFuzzer]."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What is fuzzed: for every format, a few small inputs to begin with, and a function that must raise typed errors alone.
+"""What is fuzzed: for every format, some small inputs to begin with, and a function that must raise typed errors alone.
 
 A checksum stops a fuzzer at the door, so a format in an archive is fuzzed twice: the archive as it is, and what it
 carries, wrapped again for every input.
@@ -109,8 +109,8 @@ def planted(data):
     """Fields of a message, with a bug that takes three turns to come to: the fuzzer has to find it."""
     found = list(protobuf_wire.fields(memoryview(data)))
     numbers = [number for number, _, _ in found]
-    if len(numbers) > 2 and numbers[0] == 7:
-        if numbers[1] == 11:  # noqa: SIM102  each turn is one more branch to be covered
+    if len(numbers) > 2 and numbers[0] == 7:  # noqa: SIM102  each turn is one more branch to be covered
+        if numbers[1] == 11:
             if numbers[2] == 5:
                 raise IndexError("the planted bug")
 
