@@ -110,7 +110,7 @@ def planted(data):
     found = list(protobuf_wire.fields(memoryview(data)))
     numbers = [number for number, _, _ in found]
     if len(numbers) > 2 and numbers[0] == 7:  # noqa: SIM102  each turn is one more branch to be covered
-        if numbers[1] == 11:
+        if numbers[1] == 11:  # noqa: SIM102
             if numbers[2] == 5:
                 raise IndexError("the planted bug")
 
