@@ -46,7 +46,8 @@ def convert(
 ) -> None:  # fmt: skip
     """Write the model SRC to DST, a native .safetensors file that needs no spec beside it.
 
-    SRC is a .safetensors file, native or a PyTorch state_dict, or builtin:shoulder.
+    SRC is a file of any format that is read (.safetensors, .pt, .keras, .h5, .onnx; .npz with
+    --map), or builtin:shoulder.
     """
     if data and weights != "int8":
         raise click.UsageError("--calibrate DATA needs --weights int8")

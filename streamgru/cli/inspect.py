@@ -77,7 +77,8 @@ def inspect(
 ) -> None:  # fmt: skip
     """Show what MODEL is: layers, shapes, bytes, work per step, state, labels.
 
-    MODEL is a .safetensors file, native or a PyTorch state_dict, or builtin:shoulder.
+    MODEL is a file of any format that is read (.safetensors, .pt, .keras, .h5, .onnx; .npz with
+    --map), or builtin:shoulder.
     """
     given = {"-o": output, "--raw": raw, "--steps": steps, "--rate": rate_hz}
     if data is None:

@@ -92,7 +92,8 @@ def run(
 ) -> None:  # fmt: skip
     """Step MODEL with live data and write a prediction for every timestep.
 
-    MODEL is a .safetensors file, native or a PyTorch state_dict, or builtin:shoulder. A record is
+    MODEL is a file of any format that is read (.safetensors, .pt, .keras, .h5, .onnx; .npz with
+    --map), or builtin:shoulder. A record is
     an array of numbers, or an object {"id", "t", "seq", "x", "start", "end", "reset"}; streams with
     different ids are kept apart, and so are connections.
     """
