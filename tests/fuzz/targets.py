@@ -69,9 +69,7 @@ def read_pickle(data):
 
 
 def read_npy(data):
-    found = npz_file.arrays(zipped(**{"w.npy": data}), "file")
-    for name in list(found):
-        found[name]
+    npz_file.parse(data, "file")
 
 
 def read_config(data):
