@@ -111,7 +111,7 @@ def _check_entry(name: str, entry: Any, where: str) -> None:
 
 def _array(entry: Any) -> NDArray[Any]:
     """One tensor; bfloat16, which numpy lacks, is the upper half of a float32."""
-    data = bytes(entry.pop("data"))  # a bytearray, until now: bytes never change, so that a model need not copy them
+    data = memoryview(entry["data"]).toreadonly()  # so that a model need not copy what nobody can write to
     if entry["dtype"] == "BF16":
         array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
     else:

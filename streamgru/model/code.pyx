@@ -77,10 +77,10 @@ cdef class Code:
 
 
 cdef object owned(object array, object dtype):
-    """An array in C order that nobody can change: a copy, unless it is a part of bytes, as what a file holds is."""
+    """An array in C order that nobody can write to: a copy, unless it views a read-only buffer, as of a file."""
     base = array
     while isinstance(base, np.ndarray):
         base = base.base
-    if isinstance(base, bytes):
+    if isinstance(base, (bytes, memoryview)) and memoryview(base).readonly:
         return np.require(array, dtype, ["C", "A"])
     return np.array(array, dtype, order="C")

@@ -33,7 +33,7 @@ cdef class Plan:
     ----------
     program : Program
     tensors : dict of str to ndarray
-        Named ``<layer>.<tensor>``. Views of bytes that have the right dtype and layout are used as they are.
+        Named ``<layer>.<tensor>``. Views of read-only buffers are used where they lie.
     dtype : {"float32", "float64"}
     kernel : {"packed", "blas"}
         What multiplies matrices; ``packed`` takes float32 alone.

@@ -42,7 +42,7 @@ class Model:
         What the network is.
     tensors : mapping of str to ndarray
         Its weights, named ``<layer>.<tensor>`` (see the layers in ``streamgru.model.spec``). They are copied; but
-        views of bytes, which nobody can change, are used where they lie if the kernel takes them as they are.
+        views of bytes or of a read-only memoryview are used where they lie if the kernel takes them as they are.
     dtype : {"float32", "float64"}
         What the network is computed in.
     kernel : {"auto", "blas", "packed"}

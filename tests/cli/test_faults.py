@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,3 +105,21 @@ def test_a_fault_of_ours_is_one_line():
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert finished.returncode == 1
     assert finished.stderr.decode() == "streamgru: unexpected KeyError: 'x' (STREAMGRU_DEBUG=1 shows where)\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks in /proc")
+def test_a_record_by_tcp_asks_the_system_for_no_memory(file):
+    """Pages that come anew for every read would show as faults."""
+    with Running("run", file, "--from", "tcp+listen://127.0.0.1:0") as running:
+        faults = lambda: int(Path(f"/proc/{running.process.pid}/stat").read_text().rsplit(")")[1].split()[7])  # noqa: E731
+        with socket.create_connection(running.address()) as client, client.makefile("rb") as answers:
+
+            def exchange(n):
+                for _ in range(n):
+                    client.sendall(bare(numbers(1)))
+                    answers.readline()
+
+            exchange(100)
+            before = faults()
+            exchange(300)
+            assert faults() - before < 100

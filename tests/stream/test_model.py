@@ -202,7 +202,7 @@ def test_a_model_does_not_change_with_the_arrays_that_it_was_made_of(rng, dtype,
 
 
 def test_what_was_read_from_a_file_is_not_copied_again(rng):
-    """It is of bytes, which never change."""
+    """Nobody can write to it."""
     data = save(gru_tensors(rng, "gru", 3, 5))
     tensors, _ = parse(data, "the bytes")
     model = Model(SPEC, tensors, kernel="blas")
