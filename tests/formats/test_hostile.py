@@ -107,7 +107,7 @@ def test_a_pickle_is_never_opened(tmp_path, wrap):
             archive.writestr("model/data.pkl", data)
         data = file.getvalue()
     (tmp_path / "model.pt").write_bytes(data)
-    with pytest.raises(LoadError, match=r"safetensors\.torch\.save_file"):
+    with pytest.raises(LoadError, match=r"torch\.save.*from_torch"):
         streamgru.load(tmp_path / "model.pt")
     assert not canary.exists()
     pickle.loads(pickle.dumps(Bomb(canary)))  # noqa: S301  (shows that the payload works)
