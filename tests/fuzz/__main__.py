@@ -36,7 +36,7 @@ def fuzz(name, seconds):
         )  # fmt: skip
     covered = re.findall(r"cov: (\d+)", done.stderr)
     runs = re.findall(r"^#(\d+)\s", done.stderr, re.M)
-    found = sorted(set(FOUND.iterdir()) - before)
+    found = sorted(path for path in set(FOUND.iterdir()) - before if path.name.startswith(f"{name}-"))
     if done.returncode and not found:
         sys.exit(f"{name}: the fuzzer itself failed:\n{done.stderr[-3000:]}")
     reason = re.findall(r"^\s*(?:=== )?.*(?:Error|Exception|timeout|out-of-memory).*$", done.stderr + done.stdout, re.M)
