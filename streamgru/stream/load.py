@@ -79,8 +79,9 @@ def from_torch(
 
     The layers are those of the module's children, in the order in which they were registered:
     ``nn.GRU``, ``nn.GRUCell``, ``nn.Linear``, ``nn.Embedding``, ``nn.LayerNorm``, ``nn.BatchNorm1d``,
-    ``nn.Softmax``, ``nn.ReLU``, ``nn.Tanh``, ``nn.Sigmoid`` and ``nn.Hardsigmoid``. A copy of the module
-    is then run over random input, and its answers are compared with the model's.
+    ``nn.Conv1d``, ``nn.AvgPool1d``, ``nn.MaxPool1d``, ``nn.ConstantPad1d``, ``nn.Softmax``, and most
+    activations. A copy of the module is then run over random input, and its answers are compared with
+    the model's.
 
     Parameters
     ----------
