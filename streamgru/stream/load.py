@@ -32,8 +32,8 @@ def load(
     ----------
     src : str, path-like or bytes
         A file, or its bytes: a native ``.safetensors``, one with the ``state_dict`` of a PyTorch module
-        of GRU layers with a linear head, a ``.keras`` or ``.h5`` of Keras, or an ONNX file. What it is, its
-        contents decide, not its name.
+        of GRU layers with a linear head, a PyTorch checkpoint (``.pt``, ``.pth``) with such a ``state_dict``, a
+        ``.keras`` or ``.h5`` of Keras, or an ONNX file. What it is, its contents decide, not its name.
         ``builtin:shoulder`` is the network that comes with the package.
     kernel, dtype, blas_threads
         As for :class:`Model`.
