@@ -74,7 +74,8 @@ def read(
         if given is None and native.KEY in metadata:
             return Found(from_json(metadata[native.KEY]), tensors, ())
         return _state_dict(tensors, given, where, ())
-    if data.startswith(zip_file.MAGIC) and b"data.pkl" in data[-65_536:]:
+    # It is what torch.save writes first; the directory at the end may be longer than what is searched of it.
+    if data.startswith(zip_file.MAGIC) and b"data.pkl" in data[:2048] + data[-65_536:]:
         return _state_dict(*_checkpoint(data, where, given))
     raise _foreign(data, where)
 

@@ -15,6 +15,7 @@ from streamgru.errors import SpecError
 from streamgru.formats.safetensors_file import Tensors
 from streamgru.formats.template import toml
 from streamgru.formats.torch_names import COUNTER, Part, chained, parts, sources
+from streamgru.formats.torch_windows import time_columns
 from streamgru.model import spec as s
 
 HEAD_NAMES = (
@@ -43,7 +44,7 @@ def find(tensors: Tensors, where: str) -> Found:
     found = parts(tensors, where)
     grus = [part for part in found if part.kind == "gru"]
     heads = [part for part in found if part.kind in ("linear", "table")]
-    others = [part for part in found if part.kind in ("norm", "unknown")]
+    others = [part for part in found if part.kind in ("norm", "conv", "unknown")]
     if not grus:
         wanted = "the tensors of a GRU (weight_ih_l0, weight_hh_l0, ...) or a spec"
         raise SpecError(f"{where}: expected {wanted}, got tensors {sorted(tensors)[:6]}")
@@ -73,12 +74,18 @@ def map_tensors(spec: s.Spec, tensors: Tensors) -> tuple[Tensors, tuple[str, ...
     layers = tuple(layer for program in spec.programs.values() for layer in program.layers)
     found = sources(layers, set(tensors))
     mapped = {native: tensors[name] for native, name in found.items()}
+    findings = [f"{name} -> {native}" for native, name in found.items() if name != native]
+    for layer in layers:
+        key = f"{layer.name}.weight"
+        if isinstance(layer, s.Conv1d) and key in mapped and mapped[key].ndim == 3:
+            findings.append(f"{found[key]} {mapped[key].shape} -> {key}, step by step, the oldest first")
+            mapped[key] = time_columns(mapped[key])
     for name in set(tensors) - set(found.values()):
         if name in mapped:
             raise SpecError(f"tensor {name!r}: taken for another of the same name, {found[name]!r}; rename a layer")
         if not name.endswith(COUNTER):
             mapped[name] = tensors[name]
-    return mapped, tuple(f"{name} -> {native}" for native, name in found.items() if name != native)
+    return mapped, tuple(findings)
 
 
 def _check_head(head: Part, chain: list[Part], found: list[Part], where: str) -> None:
@@ -154,6 +161,11 @@ def _notes(found: list[Part]) -> Iterator[str]:
             )
         elif part.kind == "norm":
             yield f"{part.title!r}: its eps cannot be seen (1e-5 if none is given), nor quite what kind of norm it is."
+        elif part.kind == "conv":
+            yield (
+                f"{part.title!r}: its padding, stride and dilation cannot be seen (none, 1 and 1 if 'before', 'after', "
+                "'stride' and 'dilation' are not given)."
+            )
         elif part.kind == "unknown":
             yield f"{part.title!r} and the like: not recognised; this version may have no layer for it."
 

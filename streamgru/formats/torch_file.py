@@ -23,6 +23,8 @@ MAX_TENSORS = 4096
 MAX_NAME = 256
 FREE_ITEMS = 1 << 20
 MAX_RANK = 4  # of what a network here can use
+MAX_DEPTH = 16  # of dictionaries in dictionaries
+N_SHOWN, SHOWN = 10, 80  # of state_dicts in a message, and letters of each name
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 ORDERS: dict[bytes, Literal["<", ">"]] = {b"little": "<", b"big": ">"}
 
@@ -69,8 +71,10 @@ def find(members: Members, where: str) -> tuple[Tensors, tuple[str, ...]]:
     if total > most:
         raise FormatError(f"{where}: expected tensors of at most {most} numbers in all, got {total}")
     prefix = _prefix(views)
+    keys = {view.storage.key for view in views.values()}
+    storages = {key: members[name] for key in keys if (name := f"{folder}data/{key}") in members}
     found = {
-        name.removeprefix(prefix): _array(view, members, folder, order, f"{where}: tensor {name!r}")
+        name.removeprefix(prefix): _array(view, storages, order, f"{where}: tensor {name!r}")
         for name, view in views.items()
     }
     findings = [f"the state_dict under {path!r}"] if path else []
@@ -88,7 +92,9 @@ def _chosen(value: Any, where: str) -> tuple[str, State]:
     chosen = with_gru or found
     if len(chosen) == 1:
         return chosen[0]
-    keys = ", ".join(repr(path) for path, _ in chosen) or "none"
+    keys = ", ".join(repr(path) for path, _ in chosen[:N_SHOWN]) or "none"
+    if len(chosen) > N_SHOWN:
+        keys += f" and {len(chosen) - N_SHOWN} more"
     raise SpecError(
         f"{where}: expected one state_dict, got {keys}; save the one that you want: "
         "torch.save(torch.load(path, weights_only=True)[KEY], other_path)"
@@ -97,15 +103,16 @@ def _chosen(value: Any, where: str) -> tuple[str, State]:
 
 def _states(value: Any) -> Iterator[tuple[str, State]]:
     """All dictionaries from names to tensors; what an optimiser keeps has numbers for names."""
-    seen, todo = set(), [("", value)]  # a dictionary may hold itself
+    seen: set[int] = set()  # a dictionary may hold itself
+    todo: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while todo:
         path, item = todo.pop()
-        if not isinstance(item, dict) or id(item) in seen:
+        if not isinstance(item, dict) or id(item) in seen or len(path) > MAX_DEPTH:
             continue
         seen.add(id(item))
         if any(isinstance(one, View) for one in item.values()) and all(isinstance(key, str) for key in item):
-            yield path, item
-        todo += [(f"{path}.{key}" if path else str(key), one) for key, one in item.items() if isinstance(one, dict)]
+            yield ".".join(str(key)[:SHOWN] for key in path), item
+        todo += [((*path, key), one) for key, one in item.items() if isinstance(one, dict)]
 
 
 def _prefix(names: Mapping[str, Any]) -> str:
@@ -116,17 +123,16 @@ def _prefix(names: Mapping[str, Any]) -> str:
     return prefix
 
 
-def _array(view: View, members: Members, folder: str, order: Literal["<", ">"], what: str) -> NDArray[Any]:
+def _array(view: View, storages: Mapping[str, bytes], order: Literal["<", ">"], what: str) -> NDArray[Any]:
     """The elements of a tensor, every one of which is first seen to lie in its storage."""
     shape, strides, storage = view.shape, view.strides, view.storage
     if len(shape) != len(strides) or len(shape) > MAX_RANK:
         raise FormatError(
             f"{what}: expected up to {MAX_RANK} dimensions, each with a stride, got {shape} and {strides}"
         )
-    member = f"{folder}data/{storage.key}"
-    if member not in members:
-        raise FormatError(f"{what}: its storage {storage.key!r} is missing in the archive")
-    data = members[member]
+    data = storages.get(storage.key)
+    if data is None:
+        raise FormatError(f"{what}: its storage {storage.key[:SHOWN]!r} is missing in the archive")
     stored = np.dtype("uint16" if storage.dtype == "bfloat16" else storage.dtype)
     n_items = len(data) // stored.itemsize
     last = view.offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))

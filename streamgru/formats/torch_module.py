@@ -16,21 +16,18 @@ from numpy.typing import NDArray
 
 from streamgru.errors import SpecError, UnsupportedError
 from streamgru.formats.safetensors_file import Tensors
+from streamgru.formats.torch_functions import FUNCTIONS
 from streamgru.formats.torch_names import DIRECTIONS, UNNAMED, both_ways, chained
+from streamgru.formats.torch_windows import Padding, average_pool, conv1d, folded, max_pool, padding, time_columns
 from streamgru.model import spec as s
-from streamgru.model.functions import Function
+from streamgru.model.functions import AnyFunction
 
 GRU_KEYS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-FUNCTIONS: dict[str, Function] = {
-    "ReLU": "relu",
-    "Tanh": "tanh",
-    "Sigmoid": "sigmoid",
-    "Hardsigmoid": "hard_sigmoid_keras3",
-}
 IDLE = ("Identity", "Dropout", "Dropout1d", "AlphaDropout", "Flatten")  # without effect on one timestep
 FOLDERS = ("Sequential", "ModuleList", "ModuleDict")
 
-Layers = list[tuple[s.AnyLayer, Tensors, int]]  # layer, its tensors without their prefix, what it takes: n_in or vocab
+# The layer, its tensors without their prefix, what it takes: n_in or vocab
+Layers = list[tuple[s.AnyLayer | Padding, Tensors, int]]
 
 
 def describe(module: Any) -> tuple[s.Spec, Tensors]:
@@ -51,14 +48,19 @@ def describe(module: Any) -> tuple[s.Spec, Tensors]:
     x = s.Input(name="x", size=size)
     if isinstance(first, s.Embedding):
         x = s.Input(name="token", kind="token", vocab=size)
-    spec = s.sequential(*chained((layer for layer, _, _ in layers), x.name), inputs=(x,))
+    spec = s.sequential(*chained(folded(layer for layer, _, _ in layers), x.name), inputs=(x,))
     return spec, {f"{layer.name}.{key}": array for layer, own, _ in layers for key, array in own.items()}
 
 
 def state_dict(module: Any) -> Tensors:
-    """Copy all tensors of *module*, under the names that PyTorch gives them."""
-    _torch(module)
-    return {name: _copy(tensor) for name, tensor in module.state_dict().items()}
+    """Copy all tensors of *module*, under the names that PyTorch gives them; groups of convolutions are undone."""
+    torch = _torch(module)
+    found = {name: _copy(tensor) for name, tensor in module.state_dict().items()}
+    for path, part in module.named_modules():
+        name = f"{path}.weight".lstrip(".")
+        if isinstance(part, torch.nn.Conv1d) and part.groups > 1 and name in found:
+            found[name] = time_columns(found[name], part.groups)
+    return found
 
 
 def _torch(module: Any) -> Any:
@@ -72,7 +74,7 @@ def _torch(module: Any) -> Any:
     return torch
 
 
-def _walk(module: Any, path: str, torch: Any) -> Iterator[tuple[s.AnyLayer, Tensors, int]]:
+def _walk(module: Any, path: str, torch: Any) -> Iterator[tuple[s.AnyLayer | Padding, Tensors, int]]:
     """The layers of a module and all within it, in the order of registration."""
     kind = type(module).__name__
     known = _known(module, torch)
@@ -96,7 +98,9 @@ def _known(module: Any, torch: Any) -> Callable[[Any, str], Layers] | None:
     nn = torch.nn
     table: dict[Any, Callable[[Any, str], Layers]] = {
         nn.GRU: _gru, nn.GRUCell: _cell, nn.Linear: _linear, nn.Embedding: _embedding,
-        nn.LayerNorm: _layernorm, nn.BatchNorm1d: _batchnorm, nn.Softmax: _softmax,
+        nn.LayerNorm: _layernorm, nn.BatchNorm1d: _batchnorm, nn.Softmax: _softmax, nn.Conv1d: _conv1d,
+        nn.AvgPool1d: partial(_without_tensors, average_pool), nn.MaxPool1d: partial(_without_tensors, max_pool),
+        nn.ConstantPad1d: partial(_without_tensors, padding),
     }  # fmt: skip
     table |= {getattr(nn, theirs): partial(_activation, ours) for theirs, ours in FUNCTIONS.items()}
     return next((make for cls, make in table.items() if isinstance(module, cls)), None)
@@ -147,12 +151,22 @@ def _batchnorm(module: Any, path: str) -> Layers:
     return [(s.BatchNorm(name=path, eps=module.eps), own, module.num_features)]
 
 
+def _conv1d(module: Any, path: str) -> Layers:
+    own = _own(module, ("weight", "bias"))
+    own["weight"] = time_columns(own["weight"], module.groups)
+    return [(conv1d(module, path), own, module.in_channels)]
+
+
 def _softmax(module: Any, path: str) -> Layers:
     return [(s.Softmax(name=path), {}, 0)]
 
 
-def _activation(function: Function, module: Any, path: str) -> Layers:
-    return [(s.Activation(name=path, function=function), {}, 0)]
+def _activation(function: Callable[[Any, str], AnyFunction], module: Any, path: str) -> Layers:
+    return [(s.Activation(name=path, function=function(module, path)), {}, 0)]
+
+
+def _without_tensors(make: Callable[[Any, str], s.AnyLayer | Padding], module: Any, path: str) -> Layers:
+    return [(make(module, path), {}, 0)]
 
 
 def _own(module: Any, keys: tuple[str, ...], suffix: str = "") -> Tensors:

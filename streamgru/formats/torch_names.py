@@ -19,7 +19,7 @@ DIRECTIONS: dict[str, Literal["forward", "reverse"]] = {"": "forward", "_reverse
 UNNAMED = "gru"  # what a GRU without a name is called
 COUNTER = "num_batches_tracked"  # of a BatchNorm; means nothing after the training
 
-Kind = Literal["gru", "linear", "table", "norm", "unknown"]
+Kind = Literal["gru", "linear", "table", "norm", "conv", "unknown"]
 
 
 @dataclass
@@ -124,6 +124,9 @@ def _part(prefix: str, is_gru: bool, leaves: dict[str, str], tensors: Tensors, w
         kind: Kind = "linear" if "bias" in leaves else "table"
         part = Part(prefix, kind, weight[1], weight[0])
         part.layers = (s.Dense(name=prefix or "head", n_out=weight[0]),)
+    elif set(leaves) <= {"weight", "bias"} and len(weight) == 3 and 0 not in weight:
+        part = Part(prefix, "conv", weight[1], weight[0])
+        part.layers = (s.Conv1d(name=prefix or "conv", n_out=weight[0], size=weight[2]),)
     elif {"running_mean", "running_var"} <= set(leaves) <= {"running_mean", "running_var", "weight", "bias"}:
         size = shapes["running_mean"][0] if shapes["running_mean"] else 0
         part = Part(prefix, "norm", size, size, layers=(s.BatchNorm(name=prefix or "norm"),))

@@ -16,6 +16,8 @@ from streamgru.errors import FormatError, UnsupportedError
 
 MAX_STEPS = 2_000_000  # opcodes; a checkpoint of 4,096 tensors takes some 100,000
 MAX_RANK = 64
+LARGEST = 1 << 61
+SHOWN = 200  # letters of what a message quotes from the file
 WAY_OUT = (
     "It is not read, since a pickle may do anything. Where the model was trained, save its weights alone: "
     "torch.save(model.state_dict(), path); or call streamgru.from_torch(model)"
@@ -79,6 +81,11 @@ def _dictionary(items: Any = ()) -> dict[Any, Any]:
     return {}
 
 
+def _counts(items: Any = ()) -> dict[Any, Any]:
+    """What some schedules of the learning rate keep."""
+    return dict(items) if type(items) is dict else _dictionary(items)
+
+
 def _device(name: Any, *rest: Any) -> str:
     if not isinstance(name, str):
         raise ValueError("a device is expected to have a name")
@@ -93,6 +100,7 @@ def _shape(sizes: Any) -> tuple[int, ...]:
 
 CALLS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _dictionary,
+    "collections.Counter": _counts,
     "torch._utils._rebuild_tensor_v2": _view,
     "torch._utils._rebuild_parameter": _parameter,
     "torch.Size": _shape,
@@ -113,7 +121,7 @@ def loads(data: bytes, where: str) -> Any:
     try:
         return _Machine(data, where).run()
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, MemoryError) as error:
-        reason = str(error) or type(error).__name__
+        reason = str(error)[:SHOWN] or type(error).__name__
         raise FormatError(f"{where}: the pickle of the checkpoint is damaged: {reason}") from None
 
 
@@ -165,10 +173,12 @@ class _Machine:
         self.push(tuple(reversed(items)))
 
     def name(self, module: Any, name: Any) -> None:
+        if type(module) is not str or type(name) is not str:  # to write out a tuple of tuples may take for ever
+            raise ValueError("a name that is no text")
         text = f"{module}.{name}"
         if text not in CALLS and not (module == "torch" and name in STORAGES):
             raise UnsupportedError(
-                f"{self.where}: the checkpoint needs {text}, more than the tensors of a state_dict. {WAY_OUT}"
+                f"{self.where}: the checkpoint needs {text[:SHOWN]}, more than the tensors of a state_dict. {WAY_OUT}"
             )
         self.push(_Name(text))
 
@@ -197,8 +207,9 @@ class _Machine:
         if len(items) % 2:
             raise ValueError("a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, (str, int)):  # the hash of a tuple of tuples may take for ever
-                raise ValueError(f"a key of the type {type(key).__name__}")
+            # The hash of a tuple of tuples may take for ever, and large integers can be made to have one hash.
+            if type(key) is not str and not (isinstance(key, int) and abs(key) < LARGEST):
+                raise ValueError(f"a key of the type {type(key).__name__}, or too large")
             target[key] = value
 
     def append(self, items: list[Any]) -> None:
@@ -269,7 +280,7 @@ ACTS: Mapping[str, Callable[[_Machine, Any], None]] = {
 
 
 def _is_int(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 62
+    return type(value) is int and 0 <= value < LARGEST
 
 
 def _are_ints(values: Any) -> bool:

@@ -32,8 +32,8 @@ def load(
     ----------
     src : str, path-like or bytes
         A file, or its bytes: a native ``.safetensors``, one with the ``state_dict`` of a PyTorch module
-        of GRU layers with a linear head, a ``.keras`` or ``.h5`` of Keras, or an ONNX file. What it is, its
-        contents decide, not its name.
+        of GRU layers with a linear head, a PyTorch checkpoint (``.pt``, ``.pth``) with such a ``state_dict``, a
+        ``.keras`` or ``.h5`` of Keras, or an ONNX file. What it is, its contents decide, not its name.
         ``builtin:shoulder`` is the network that comes with the package.
     kernel, dtype, blas_threads
         As for :class:`Model`.
@@ -79,8 +79,9 @@ def from_torch(
 
     The layers are those of the module's children, in the order in which they were registered:
     ``nn.GRU``, ``nn.GRUCell``, ``nn.Linear``, ``nn.Embedding``, ``nn.LayerNorm``, ``nn.BatchNorm1d``,
-    ``nn.Softmax``, ``nn.ReLU``, ``nn.Tanh``, ``nn.Sigmoid`` and ``nn.Hardsigmoid``. A copy of the module
-    is then run over random input, and its answers are compared with the model's.
+    ``nn.Conv1d``, ``nn.AvgPool1d``, ``nn.MaxPool1d``, ``nn.ConstantPad1d``, ``nn.Softmax``, and most
+    activations. A copy of the module is then run over random input, and its answers are compared with
+    the model's.
 
     Parameters
     ----------

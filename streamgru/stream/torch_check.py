@@ -19,11 +19,12 @@ from streamgru.formats.template import toml
 from streamgru.model.spec import Gru
 from streamgru.stream.model import Model
 
-N_STEPS = 40
-LAST = (1, 2, 3, 7, 20, N_STEPS)  # where a module that answers only the last step is looked at
+N_STEPS = (40, 160, 640, 2560)  # of the input; more where long windows, or strides, leave too few answers of less
+MIN_ANSWERS = 10
+LAST = (1, 2, 3, 7, 20)  # where, beside the end, a module that answers only the last step is looked at
 TOLERANCE = 1e-4  # relative to how far the outputs range: float32 against float32, however deep the network
 ROUNDING = 1e-6  # relative to the largest output: what float32 cannot tell apart
-BATCHED = ("forward(x), batch first", "forward(x), time first")
+BATCHED = ("forward(x), batch first", "forward(x), time first", "forward(x), features before time")
 
 
 def check(module: Any, model: Model) -> None:
@@ -35,13 +36,12 @@ def check(module: Any, model: Model) -> None:
         If they differ, or if no way of calling the module was found.
     """
     torch = importlib.import_module("torch")
-    x = _random_input(model)
-    y = _answers(model, x)
+    x, y = _run(model)
     spread = float((y.max(0) - y.min(0)).max())
     limit = max(TOLERANCE * spread, ROUNDING * float(np.abs(y).max()))
     if spread <= 10 * limit:
         raise SpecError(
-            f"from_torch: over {N_STEPS} random steps the outputs range over {spread:.3g} only, "
+            f"from_torch: over {len(x)} random steps the outputs range over {spread:.3g} only, "
             "too little to tell whether module and model agree"
         )
     outcomes: list[str] = []
@@ -63,15 +63,23 @@ def check(module: Any, model: Model) -> None:
                 return
             takes_batches = takes_batches or how in BATCHED
             outcomes.append(f"{difference:.3g} at step {step} ({how})")
-    raise _refusal(model, outcomes, failures, limit)
+    raise _refusal(model, outcomes, failures, limit, len(x))
 
 
-def _random_input(model: Model) -> NDArray[Any]:
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((N_STEPS, model.n_in)).astype(np.float32)
-    for token in model.layout.tokens:
-        x[:, token.index] = rng.integers(token.vocab, size=N_STEPS)
-    return x
+def _run(model: Model) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """A random input that is long enough, and the model's answers."""
+    for n_steps in N_STEPS:
+        rng = np.random.default_rng(0)
+        x = rng.standard_normal((n_steps, model.n_in)).astype(np.float32)
+        for token in model.layout.tokens:
+            x[:, token.index] = rng.integers(token.vocab, size=n_steps)
+        y = _answers(model, x)
+        if len(y) >= MIN_ANSWERS:
+            return x, y
+    raise SpecError(
+        f"from_torch: expected at least {MIN_ANSWERS} answers over {n_steps} steps, got {len(y)}: too few to tell "
+        "whether module and model agree"
+    )
 
 
 def _twin(module: Any) -> Any:
@@ -105,6 +113,8 @@ def _calls(module: Any, model: Model, torch: Any) -> Iterator[tuple[str, Callabl
 
     yield BATCHED[0], lambda x: rows(module(tensor(x)[None]))
     yield BATCHED[1], lambda x: rows(module(tensor(x)[:, None]))
+    if not is_token:
+        yield BATCHED[2], lambda x: rows(module(tensor(x).T[None]))
     yield "forward(x), no batch", lambda x: rows(module(tensor(x)))
     yield "forward(x_t, h), h from None", lambda x: stepwise(x, None)
     yield "forward(x_t, h), h from zeros", lambda x: stepwise(x, torch.zeros(1, grus[0].n_hid))
@@ -121,10 +131,11 @@ def _compare(
     """The worst difference, NaN if there is one, and its step."""
     theirs, steps = call(x), np.arange(len(y))
     if len(theirs) == 1:
-        steps = np.array(LAST) - 1
+        # What a network that reads from the end answers depends on where that is; one with windows needs some steps.
+        ends = {step - 1: _answers(model, x[:step])[-1:] for step in (*LAST, len(x))}
+        steps = np.array([step for step, answer in ends.items() if len(answer)])
         theirs = np.concatenate([call(x[: step + 1]) for step in steps])
-        # What a network that reads from the end answers depends on where that is.
-        y = np.concatenate([_answers(model, x[: step + 1])[-1:] for step in steps])
+        y = np.concatenate(list(ends.values()))
     if theirs.shape != y.shape:
         raise ValueError(f"expected an answer of {y.size} numbers, got {theirs.size}")
     difference = np.abs(theirs - y).max(axis=1)
@@ -132,10 +143,10 @@ def _compare(
     return float(difference[worst]), int(steps[worst])
 
 
-def _refusal(model: Model, outcomes: list[str], failures: list[str], limit: float) -> SpecError:
+def _refusal(model: Model, outcomes: list[str], failures: list[str], limit: float, n_steps: int) -> SpecError:
     if outcomes:
         why = (
-            f"over {N_STEPS} steps, the module's answers differ from those of the layers found in it by "
+            f"over {n_steps} steps, the module's answers differ from those of the layers found in it by "
             f"{', or by '.join(outcomes)}, where {limit:.3g} is allowed"
         )
     else:

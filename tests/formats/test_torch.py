@@ -105,7 +105,8 @@ AMBIGUOUS = {
     "equal grus": (torch_gru(4, 4, 1, "enc.") | torch_gru(4, 4, 1, "dec."), "order of 'dec', 'enc'"),
     "grus that do not meet": (torch_gru(3, 4, 1, "a.") | torch_gru(5, 6, 1, "b."), "order of 'a', 'b'"),
     "layer norm": (torch_gru(3, 4, 1, "rnn.") | {"ln.weight": np.ones(4), "ln.bias": np.ones(4)}, "what 'ln' is for"),
-    "unknown": (torch_gru(3, 4, 1, "rnn.") | {"conv.weight": np.ones((3, 3, 5))}, "what 'conv.weight' is for"),
+    "convolution": (torch_gru(3, 4, 1, "rnn.") | {"conv.weight": np.ones((3, 2, 5))}, "what 'conv' is for"),
+    "unknown": (torch_gru(3, 4, 1, "rnn.") | {"conv.weight": np.ones((3, 3, 5, 5))}, "what 'conv.weight' is for"),
     "learned start": (torch_gru(3, 4) | {"h0": np.ones((1, 1, 4))}, "what 'h0' is for"),
     "many equal grus": (
         {name: tensor for k in range(9) for name, tensor in torch_gru(4, 4, 1, f"g{k}.").items()},
@@ -122,7 +123,9 @@ def test_what_names_cannot_tell_is_refused_with_a_spec(what):
     assert "nn.GRU" in text
 
 
-@pytest.mark.parametrize("what", ["linear before", "two linears", "linears around", "embedding", "layer norm"])
+@pytest.mark.parametrize(
+    "what", ["linear before", "two linears", "linears around", "embedding", "layer norm", "convolution"]
+)
 def test_the_offered_spec_loads_as_it_is(what):
     """Its guess may be wrong, but it must be a network."""
     tensors, message = AMBIGUOUS[what]
@@ -151,6 +154,20 @@ def test_batchnorm_goes_by_pytorchs_names():
     mapped, _ = map_tensors(spec, tensors)
     assert {"bn.mean", "bn.var", "bn.weight", "bn.bias"} <= mapped.keys()
     assert "bn.num_batches_tracked" not in mapped
+
+
+def test_a_convolution_goes_step_by_step_the_oldest_first():
+    kernel = np.arange(24.0).reshape(2, 3, 4)  # n_out, n_in, size
+    tensors = torch_gru(2, 4, 1, "rnn.") | {"conv.weight": kernel, "conv.bias": np.ones(2)}
+    spec = s.sequential(
+        s.Conv1d(name="conv", n_out=2, size=4), s.Gru(name="rnn.0", n_hid=4), inputs=(s.Input(name="x", size=3),)
+    )
+    mapped, findings = map_tensors(spec, tensors)
+    np.testing.assert_array_equal(mapped["conv.weight"][1, 6:9], kernel[1, :, 2])
+    assert "conv.weight (2, 3, 4) -> conv.weight, step by step, the oldest first" in findings
+    lay_out(spec.main, mapped, ALIGN)
+    again, _ = map_tensors(spec, mapped)  # a native file has them like this
+    assert again["conv.weight"] is mapped["conv.weight"]
 
 
 def test_a_spec_finds_native_names_first():

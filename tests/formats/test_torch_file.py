@@ -79,6 +79,25 @@ def test_checkpoints(how):
     same(saved(CHECKPOINTS[how](net, adam)), net)
 
 
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_all_that_a_training_keeps(protocol):
+    """Optimisers, schedules, generators: whatever weights_only=True of PyTorch takes as well."""
+    net, adam = trained(Net())
+    sgd = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+    schedules = [
+        torch.optim.lr_scheduler.MultiStepLR(sgd, [3, 5]), torch.optim.lr_scheduler.OneCycleLR(sgd, 0.1, 10),
+        torch.optim.lr_scheduler.ReduceLROnPlateau(sgd), torch.optim.lr_scheduler.CosineAnnealingLR(sgd, 10),
+    ]  # fmt: skip
+    content = {
+        "net": net.state_dict(), "optimizers": [adam, sgd.state_dict()], "lr": [it.state_dict() for it in schedules],
+        "rng": torch.get_rng_state(), "device": torch.device("cuda:1"), "shape": net.fc.weight.shape, "best": 1e-3,
+        "scaler": torch.amp.GradScaler("cpu").state_dict(), "big": 1 << 80, "none": None, "flags": (True, False),
+    }  # fmt: skip
+    file = io.BytesIO()
+    torch.save(content, file, pickle_protocol=protocol)
+    same(file.getvalue(), net)
+
+
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-6), ("float16", 1e-3), ("bfloat16", 1e-6)])
 def test_dtypes(dtype, tolerance):
     net, _ = trained(Net())

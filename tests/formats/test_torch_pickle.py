@@ -181,12 +181,57 @@ def test_tuples_within_tuples_are_never_unfolded():
     for call in (b"ctorch\nSize\n", b"ctorch\ndevice\n"):
         with pytest.raises(FormatError):
             streamgru.load(archive(b"\x80\x02" + call + b"K\x01" + b"q\0h\0\x86" * 200 + b"\x85R."))
+    with pytest.raises(FormatError, match="no text"):
+        streamgru.load(archive(b"\x80\x04K\x01" + b"q\0h\0\x86" * 200 + b"\x8c\x01a\x93."))
+
+
+def test_long_names_of_nested_dictionaries_are_not_joined_for_ever():
+    deep = b"\x80\x02}" + text("k" * 100_000) + b"q\0}" + b"h\0}" * 20_000 + b"s" * 20_001 + b"."
+    with pytest.raises(SpecError, match="got none"):
+        streamgru.load(archive(deep))
+
+
+def test_integers_of_one_hash_are_no_keys():
+    same = b"\x80\x02}(" + b"".join(integer((2**61 - 1) * n) + b"N" for n in range(1, 50_000)) + b"u."
+    with pytest.raises(FormatError, match="too large"):
+        streamgru.load(archive(same))
+
+
+def test_a_storage_of_many_tensors_is_inflated_once(monkeypatch):
+    inflated = []
+    read = zipfile.ZipFile.read
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda self, info: inflated.append(info.filename) or read(self, info))
+    streamgru.load(archive(gru(), NUMBERS))
+    assert sorted(inflated) == ["archive/data.pkl", "archive/data/0"]
+
+
+def test_messages_quote_no_more_than_people_read():
+    name = b"x" * 100_000
+    for code in (b"\x80\x02c" + name + b"\nf\n.", b"S" + name + b"\n.", state(w=tensor(of=storage(key="k" * 100_000)))):
+        with pytest.raises(LoadError) as caught:
+            streamgru.load(archive(code))
+        assert len(str(caught.value)) < 1000
+
+
+def test_one_among_many_members():
+    """The directory of the archive is then so long that the name of the pickle does not stand near its end."""
+    more = {f"data/{n}": b"" for n in range(1, 2000)}
+    assert streamgru.load(archive(gru(), NUMBERS, **more)).n_out == 1
+
+
+def test_what_a_schedule_of_the_learning_rate_counts():
+    counter = b"ccollections\nCounter\n}(K\x05K\x01u\x85R"
+    data = b"\x80\x02}(" + text("schedule") + counter + text("model") + gru()[2:-1] + b"u."
+    assert streamgru.load(archive(data, NUMBERS)).n_out == 1
 
 
 def test_more_than_one_state_dict():
     both = b"\x80\x02}(" + text("model") + gru()[2:-1] + text("ema") + gru()[2:-1] + b"u."
     with pytest.raises(SpecError, match=r"'ema', 'model'|'model', 'ema'"):
         streamgru.load(archive(both, NUMBERS))
+    many = b"\x80\x02}(" + b"".join(text(f"fold {n}") + gru()[2:-1] for n in range(30)) + b"u."
+    with pytest.raises(SpecError, match="and 20 more; save the one"):
+        streamgru.load(archive(many, NUMBERS))
 
 
 def test_every_prefix_and_every_bit():

@@ -242,8 +242,10 @@ class WithChild(Tagger):
 
 UNSUPPORTED = {
     "lstm": (lambda: WithChild(nn.LSTM(3, 4)), "child is an nn.LSTM"),
-    "convolution": (lambda: WithChild(nn.Conv1d(3, 4, 5)), "child is an nn.Conv1d"),
-    "gelu": (lambda: WithChild(nn.GELU()), "child is an nn.GELU"),
+    "transposed convolution": (lambda: WithChild(nn.ConvTranspose1d(3, 4, 5)), "child is an nn.ConvTranspose1d"),
+    "mish": (lambda: WithChild(nn.Mish()), "child is an nn.Mish"),
+    "a steeper softplus": (lambda: WithChild(nn.Softplus(beta=2)), "child is an nn.Softplus with beta=2"),
+    "another floor": (lambda: WithChild(nn.Threshold(0.5, 0.5)), "value=0.5; expected 0"),
     "own parameter": (WithParameter, "parameter 'h0'"),
     "batch statistics": (lambda: WithChild(nn.BatchNorm1d(3, track_running_stats=False)), "no running statistics"),
     "layer norm over two": (lambda: WithChild(nn.LayerNorm((3, 4))), "one dimension"),
