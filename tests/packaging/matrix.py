@@ -50,9 +50,11 @@ def main() -> int:
 
 
 def find_pythons() -> list[str]:
-    """One interpreter for each version, from PATH or from pyenv; says which are missing."""
+    """One interpreter for each version but WITHOUT, from PATH or from pyenv; says which are missing."""
     found = []
     for wanted in VERSIONS:
+        if wanted == os.environ.get("WITHOUT"):
+            continue
         candidates = [f"python{wanted}"]
         if shutil.which("pyenv"):
             versions = Path(subprocess.check_output(["pyenv", "root"], text=True).strip()) / "versions"
