@@ -79,7 +79,8 @@ def _build(model: Graph, data: Datasets, sources: Mapping[str, Sequence[str]], v
     outputs = _outputs(builder, [(plain(name), values[name]) for name in model.outputs])
     if not builder.layers:
         raise SpecError("the model: expected at least one layer")
-    program = s.Program(inputs=tuple(builder.inputs.values()), layers=tuple(builder.layers), outputs=outputs)
+    inputs = tuple(builder.inputs[key] for key in map(plain, model.inputs) if key in builder.inputs)
+    program = s.Program(inputs=inputs, layers=tuple(builder.layers), outputs=outputs)
     spec = s.Spec(programs={"main": program}, title=model.title, origin=f"Keras {version}")
     spare = [node.name for node in model.nodes if node not in order]
     findings = builder.findings + [f"layer {name} left out, since no output of the model needs it" for name in spare]

@@ -16,6 +16,8 @@ from streamgru.formats.keras_functions import Function, named
 from streamgru.formats.keras_weights import Array, Tensors
 from streamgru.model import spec as s
 
+WAY = re.compile(r"(?:^|/)(forward|backward)_")  # how a Bidirectional calls its two layers
+
 
 @dataclass(frozen=True)
 class Value:
@@ -40,10 +42,24 @@ class Source:
         """All of them, read from the file."""
         return [self._arrays[path] for path in self.paths]
 
-    def halves(self) -> tuple[Source, Source]:
-        """The arrays of the two layers within a Bidirectional; the forward one comes first."""
-        middle = len(self.paths) // 2
-        return Source(self.paths[:middle], self._arrays), Source(self.paths[middle:], self._arrays)
+    def halves(self, ordered: bool = True) -> tuple[Source, Source]:
+        """The arrays of the two layers within a Bidirectional, forward and backward.
+
+        Their names tell which is which. A layer that was given for the way back keeps its own: then it comes second,
+        unless they are not *ordered*, since Keras puts what is trained before what is frozen.
+        """
+        ways = [(WAY.findall(path) or [""])[-1] for path in self.paths]
+        if "" in ways:
+            middle = len(self.paths) // 2
+            if not ordered:
+                raise SpecError(
+                    f"expected weights of a forward and of a backward layer, got {self.paths[0]!r} and others"
+                )
+            return Source(self.paths[:middle], self._arrays), Source(self.paths[middle:], self._arrays)
+        forward, backward = (
+            [path for path, own in zip(self.paths, ways, strict=True) if own == way] for way in ("forward", "backward")
+        )
+        return Source(forward, self._arrays), Source(backward, self._arrays)
 
 
 @dataclass

@@ -40,10 +40,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A model: *nodes* as they stand in the file, *outputs* those that answer."""
+    """A model: *nodes* as they stand in the file, *outputs* those that answer, *inputs* in the order of the caller."""
 
     title: str
     nodes: tuple[Node, ...]
+    inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
     def order(self) -> list[Node]:
@@ -104,8 +105,8 @@ def graph(model: dict[str, Any]) -> Graph:
         nodes = tuple(_functional(entry) for entry in _layers(config.get("layers")))
         if len({node.name for node in nodes}) != len(nodes):
             raise SpecError("the model has two layers of one name")
-        outputs = tuple(_ends(config.get("output_layers")))
-        return Graph(str(config.get("name", "")), nodes, outputs)
+        inputs, outputs = (tuple(_ends(config.get(key), key)) for key in ("input_layers", "output_layers"))
+        return Graph(str(config.get("name", "")), nodes, inputs, outputs)
     raise UnsupportedError(
         f"the model is of the class {shown(kind)}; expected keras.Sequential or a functional keras.Model: "
         f"rebuild it as one and copy its weights, {WAY_OUT}"
@@ -228,7 +229,7 @@ def _sequential(entries: list[dict[str, Any]], title: Any) -> Graph:
         if any(found.name == node.name for node in nodes):
             raise SpecError(f"layer {found.name!r}: expected a name of its own, but another layer has it")
         nodes.append(Node(found.name, found.kind, found.config, tuple(node.name for node in nodes[-1:])))
-    return Graph(str(title), tuple(nodes), (nodes[-1].name,))
+    return Graph(str(title), tuple(nodes), (nodes[0].name,), (nodes[-1].name,))
 
 
 def _functional(entry: dict[str, Any]) -> Node:
@@ -292,13 +293,13 @@ def _odd_call(name: str, got: str) -> UnsupportedError:
     )
 
 
-def _ends(outputs: Any) -> Iterator[str]:
-    """``output_layers``: [name, node, tensor], or a list or a dict of these."""
-    ends = list(outputs.values()) if isinstance(outputs, dict) else outputs
+def _ends(told: Any, key: str) -> Iterator[str]:
+    """``input_layers`` or ``output_layers``: [name, node, tensor], or a list or a dict of these."""
+    ends = list(told.values()) if isinstance(told, dict) else told
     ends = [ends] if isinstance(ends, list) and ends and isinstance(ends[0], str) else ends
     if not isinstance(ends, list) or not ends:
-        raise SpecError(f"the model: expected output_layers, got {shown(outputs)}")
+        raise SpecError(f"the model: expected {key}, got {shown(told)}")
     for end in ends:
         if not isinstance(end, list) or len(end) != 3:
-            raise SpecError(f"the model: expected output_layers of [name, node, tensor], got {shown(end)}")
+            raise SpecError(f"the model: expected {key} of [name, node, tensor], got {shown(end)}")
         yield _first(end, str(end[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamgru.formats.keras_config import Settings, shown
+from streamgru.formats.keras_config import Settings, layer, shown
 
 # Plain data, as in the JSON of a spec: the name of a function, or a table with its parameters.
 Function = str | dict[str, Any]
@@ -22,9 +22,9 @@ def activation(value: Any, version: int, settings: Settings) -> Function:
         return "linear"
     if isinstance(value, dict):
         module, kind, config = str(value.get("module", "")), value.get("class_name"), value.get("config")
-        if isinstance(config, dict) and kind in LAYERS and module.startswith(("", "keras.layers", "keras.src.layers")):
-            inner = Settings(config, f"{settings.what}, its activation")
-            return of_layer(str(kind), inner, version)
+        if isinstance(config, dict) and kind in LAYERS:
+            own = layer(value, f"{settings.what}, its activation")  # refuses another program's class of that name
+            return of_layer(own.kind, Settings(own.config, f"{settings.what}, its activation"), version)
         if kind == "function" and module.startswith(("keras.activations", "keras.src.activations")):
             value = config
     if value == "hard_sigmoid":

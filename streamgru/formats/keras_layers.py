@@ -244,6 +244,9 @@ def _alike(inputs: Sequence[Value], settings: Settings) -> None:
         settle(value, settings)
     if len({value.sequence for value in inputs}) != 1:
         settings.refuse("one input has an answer for each step, and another one for the whole sequence")
+    lengths = {value.n_steps for value in inputs}
+    if len(lengths - {None}) > 1 or lengths == {1, None}:
+        settings.refuse("its inputs have different numbers of steps, one of which Keras would repeat")
 
 
 HANDLERS: dict[str, Handler] = {

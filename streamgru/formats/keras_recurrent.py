@@ -41,7 +41,8 @@ def bidirectional(b: Builder, node: Node, settings: Settings, inputs: Sequence[V
     settings.done()
     source = b.sources(node)
     values, sizes = [], []
-    for part, end, which in zip((forward, backward), ("forward", "backward"), source.halves(), strict=True):
+    halves = source.halves(forward.config.get("trainable") == backward.config.get("trainable"))
+    for part, end, which in zip((forward, backward), ("forward", "backward"), halves, strict=True):
         inner = Settings(part.config, f"layer {node.name!r}, {end}")
         if part.kind not in KINDS:
             inner.refuse(f"it is a {part.kind}, which this version has no layer for")

@@ -256,3 +256,17 @@ def test_handwriting_from_its_h5_file(kernel):
         x, y = recorded["x"].astype(np.float32), recorded["expected_softmax_f64"]
     got = np.stack([model.stream().run(letter)[-1] for letter in x])
     np.testing.assert_allclose(got, y, atol=1e-5)
+
+
+@pytest.mark.parametrize("other", [{"module": "mymodule"}, {"registered_name": "mine>ReLU"}])
+def test_an_activation_of_another_program_is_not_that_of_keras(rng, other):
+    own = {"module": "keras.layers", "class_name": "ReLU", "config": {"name": "r"}, "registered_name": None}
+    weights = {"gru_1": gru2(rng, (2, 3 * N_HID)), "d": {"kernel": np.ones((N_HID, 2)), "bias": np.ones(2)}}
+    for activation in (own, own | other):
+        dense = entry("Dense", "d", units=2, activation=activation)
+        data = h5(sequential(entry("GRU", "gru_1", **GRU2, reset_after=True), dense), weights, "3.0")
+        if activation is own:
+            assert read(data).spec.main.layers[-1].function == "relu"
+        else:
+            with pytest.raises(UnsupportedError, match="no layer of Keras"):
+                read(data)

@@ -158,7 +158,8 @@ def everything():
         part |= {"module": "keras.layers", "name": part["config"]["name"]}
         part["inbound_nodes"] = [{"args": [history], "kwargs": {"mask": None}}] if before else []
         before = part["name"]
-    return {"class_name": "Functional", "config": {"name": "m", "layers": parts, "output_layers": [[before, 0, 0]]}}
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [[before, 0, 0]]}
+    return {"class_name": "Functional", "config": {"name": "m", "layers": parts, **ends}}
 
 
 def test_any_value_of_a_config_replaced():

@@ -308,3 +308,35 @@ def test_whole_sequences(tmp_path, rng, which):
     want = expected(model, xs)
     y = loaded.run(xs[0].reshape(1, N_STEPS, -1).astype(np.float64))
     np.testing.assert_allclose(y[0][-len(want) :], want, atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_inputs_come_in_the_order_of_the_caller(tmp_path, rng, ending):
+    """Not in that in which the layers take them; of one size, nothing else would tell."""
+    acc, gyro = (keras.Input((N_STEPS, 3), name=name) for name in ("acc", "gyro"))
+    model = shaken(keras.Model([acc, gyro], gru(name="cell")(layers.Concatenate()([gyro, acc]))), rng)
+    model.save(tmp_path / f"model{ending}")
+    loaded = streamgru.load(tmp_path / f"model{ending}")
+    assert [item.name for item in loaded.spec.main.inputs] == ["acc", "gyro"]
+    x = rng.standard_normal((N_STEPS, 6)).astype(np.float32)
+    want = np.asarray(model([x[None, :, :3], x[None, :, 3:]]).detach())[0]
+    np.testing.assert_allclose(loaded.stream().run(x), want, atol=1e-5)
+
+
+@pytest.mark.parametrize("frozen", ["forward_layer", "backward_layer"])
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_bidirectional_layer_with_one_half_frozen(tmp_path, rng, ending, frozen):
+    """An .h5 lists what is trained first."""
+    model = shaken(stack(layers.Bidirectional(gru(), name="both")), rng)
+    getattr(model.get_layer("both"), frozen).trainable = False
+    model.save(tmp_path / f"model{ending}")
+    xs = data(model, rng)
+    y = streamgru.load(tmp_path / f"model{ending}").run(xs[0])[0]
+    np.testing.assert_allclose(y, expected(model, xs), atol=1e-5)
+
+
+def test_steps_that_keras_would_repeat_are_refused(tmp_path):
+    many, one = keras.Input((None, 4)), keras.Input((1, 4))
+    keras.Model([many, one], gru()(layers.Add()([many, one]))).save(tmp_path / "model.keras")
+    with pytest.raises(UnsupportedError, match="different numbers of steps"):
+        read(tmp_path / "model.keras")
