@@ -201,8 +201,11 @@ def _tensor(data: memoryview) -> tuple[str, NDArray[Any]]:
             "(torch.onnx.export(..., external_data=False))"
         )
     shape = tuple(tensor.integers("dims").tolist())
-    if len(shape) > MAX_RANK or any(not 0 <= size <= MAX_SIZE for size in shape):
-        raise FormatError(f"tensor {name[:80]!r}: expected up to {MAX_RANK} sizes up to {MAX_SIZE}, got {shape[:9]}")
+    # A size of 0 makes the product 0, and NumPy still multiplies the others.
+    if len(shape) > MAX_RANK or min(shape, default=0) < 0 or math.prod(max(size, 1) for size in shape) > MAX_SIZE:
+        raise FormatError(
+            f"tensor {name[:80]!r}: expected up to {MAX_RANK} sizes and {MAX_SIZE} elements, got {shape[:9]}"
+        )
     code = tensor.one.get("data_type", 0)
     if code not in DTYPES or "segment" in tensor.one:
         raise UnsupportedError(f"tensor {name[:80]!r}: expected floats, integers or booleans, got type {code}")

@@ -16,8 +16,9 @@ def _plain(function: Function) -> Make:
 
 
 def _softplus(module: Any, path: str) -> AnyFunction:
-    if module.beta != 1:
-        raise UnsupportedError(f"from_torch: {path} is an nn.Softplus with beta={module.beta}; expected 1")
+    if module.beta != 1 or module.threshold < 20:
+        given = f"beta={module.beta} and threshold={module.threshold}"
+        raise UnsupportedError(f"from_torch: {path} is an nn.Softplus with {given}; expected 1, and 20 or more")
     return "softplus"  # which PyTorch's is as well, to 2e-9: from its threshold on it answers x
 
 

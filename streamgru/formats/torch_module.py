@@ -98,7 +98,8 @@ def _known(module: Any, torch: Any) -> Callable[[Any, str], Layers] | None:
     nn = torch.nn
     table: dict[Any, Callable[[Any, str], Layers]] = {
         nn.GRU: _gru, nn.GRUCell: _cell, nn.Linear: _linear, nn.Embedding: _embedding,
-        nn.LayerNorm: _layernorm, nn.BatchNorm1d: _batchnorm, nn.Softmax: _softmax, nn.Conv1d: _conv1d,
+        nn.LayerNorm: _layernorm, nn.BatchNorm1d: _batchnorm, nn.Conv1d: _conv1d,
+        nn.Softmax: partial(_softmax, False), nn.LogSoftmax: partial(_softmax, True),
         nn.AvgPool1d: partial(_without_tensors, average_pool), nn.MaxPool1d: partial(_without_tensors, max_pool),
         nn.ConstantPad1d: partial(_without_tensors, padding),
     }  # fmt: skip
@@ -157,8 +158,8 @@ def _conv1d(module: Any, path: str) -> Layers:
     return [(conv1d(module, path), own, module.in_channels)]
 
 
-def _softmax(module: Any, path: str) -> Layers:
-    return [(s.Softmax(name=path), {}, 0)]
+def _softmax(log: bool, module: Any, path: str) -> Layers:
+    return [(s.Softmax(name=path, log=log), {}, 0)]
 
 
 def _activation(function: Callable[[Any, str], AnyFunction], module: Any, path: str) -> Layers:

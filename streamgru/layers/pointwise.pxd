@@ -11,6 +11,7 @@ cdef void scale(const Op* op, const real* state, real* work) noexcept nogil
 cdef void layernorm(const Op* op, const real* state, real* work) noexcept nogil
 cdef void activation(const Op* op, const real* state, real* work) noexcept nogil
 cdef void softmax(const Op* op, const real* state, real* work) noexcept nogil
+cdef void log_softmax(const Op* op, const real* state, real* work) noexcept nogil
 cdef void normalize_length(const Op* op, const real* state, real* work) noexcept nogil
 cdef void normalize_sum(const Op* op, const real* state, real* work) noexcept nogil
 cdef void copy(const Op* op, const real* state, real* work) noexcept nogil

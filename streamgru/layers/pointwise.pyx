@@ -77,13 +77,36 @@ cdef void activation(const Op* op, const real* state, real* work) noexcept nogil
 
 cdef void softmax(const Op* op, const real* state, real* work) noexcept nogil:
     """y = exp(x - max x) / sum exp(x - max x)."""
+    cdef real* y = work + op.dst
+    cdef double total = _exponentials(op, work + op.src, y, _largest(op.n_in, work + op.src))
+    cdef Py_ssize_t i
+    for i in range(op.n_in):
+        y[i] = <real>(y[i] / total)
+
+
+cdef void log_softmax(const Op* op, const real* state, real* work) noexcept nogil:
+    """y = x - max x - log sum exp(x - max x), finite also where the softmax itself is 0."""
     cdef const real* x = work + op.src
     cdef real* y = work + op.dst
+    cdef real top = _largest(op.n_in, x), total = <real>_exponentials(op, x, y, top)
+    cdef Py_ssize_t i
+    activate(op.packed, op.function, 1, &total)
+    for i in range(op.n_in):
+        y[i] = (x[i] - top) - total
+
+
+cdef inline real _largest(Py_ssize_t n, const real* x) noexcept nogil:
     cdef real top = x[0]
+    cdef Py_ssize_t i
+    for i in range(1, n):
+        top = x[i] if x[i] > top else top
+    return top
+
+
+cdef inline double _exponentials(const Op* op, const real* x, real* y, real top) noexcept nogil:
+    """y = exp(x - top), and their sum."""
     cdef double total = 0
     cdef Py_ssize_t i
-    for i in range(1, op.n_in):
-        top = x[i] if x[i] > top else top
     for i in range(op.n_in):
         y[i] = x[i] - top
     if real is float:
@@ -93,8 +116,7 @@ cdef void softmax(const Op* op, const real* state, real* work) noexcept nogil:
             y[i] = exp(y[i])
     for i in range(op.n_in):
         total += y[i]
-    for i in range(op.n_in):
-        y[i] = <real>(y[i] / total)
+    return total
 
 
 cdef void normalize_length(const Op* op, const real* state, real* work) noexcept nogil:

@@ -231,7 +231,12 @@ def _activation(Code code, placed):
 
 
 def _softmax(Code code, placed):
-    code.add(placed).one = pick(code, pointwise.softmax[float], pointwise.softmax[double])
+    cdef Op* op = code.add(placed)
+    if placed.layer.log:
+        op.function = _function("log")
+        op.one = pick(code, pointwise.log_softmax[float], pointwise.log_softmax[double])
+    else:
+        op.one = pick(code, pointwise.softmax[float], pointwise.softmax[double])
 
 
 def _normalize(Code code, placed):

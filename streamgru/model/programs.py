@@ -111,10 +111,9 @@ def check_feedback(program: s.Program, feedback: s.Feedback, n_out: int) -> slic
         _check_values(feedback, item, size)
     else:
         _check_tokens(feedback, item, size)
-        if feedback.choose == "sample" and isinstance(program.layers[-1], s.Softmax):
-            raise SpecError(
-                f"feedback: sampling takes logits, but {program.layers[-1].name!r} is a softmax; leave it out"
-            )
+        last = program.layers[-1]
+        if feedback.choose == "sample" and isinstance(last, s.Softmax) and not last.log:
+            raise SpecError(f"feedback: sampling takes logits, but {last.name!r} is a softmax; leave it out")
     return part
 
 

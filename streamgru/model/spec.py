@@ -172,7 +172,9 @@ class Activation(Layer, frozen=True, tag="activation", kw_only=True):
 
 
 class Softmax(Layer, frozen=True, tag="softmax", kw_only=True):
-    """``exp(x) / sum(exp(x))``."""
+    """``exp(x) / sum(exp(x))``, or with *log* its logarithm."""
+
+    log: bool = False
 
 
 class Normalize(Layer, frozen=True, tag="normalize", kw_only=True):

@@ -267,3 +267,69 @@ def test_any_bytes_are_fields_or_refused(data):
             assert isinstance(value, int) or len(value) <= len(data)
     except FormatError:
         pass
+
+
+GREEDY = {
+    "more axes than NumPy has": lambda: o.model(
+        [N("ConstantOfShape", "s", "k"), N("Gather", "k i", "q"), *GRU_OF_X], X, [o.field(1, "Y"), o.field(1, "q")],
+        WEIGHTS | {"s": np.ones(64, np.int64), "i": np.zeros((1,) * 8, np.int64)},
+    ),
+    "axes by indices": lambda: o.model(
+        [N("Gather", "k i", "q"), *GRU_OF_X], X, [o.field(1, "Y"), o.field(1, "q")],
+        WEIGHTS | {"k": np.zeros((1,) * 8), "i": np.zeros((1,) * 8, np.int64)},
+    ),
+    "one constant after the other": lambda: o.model(
+        [N("ConstantOfShape", "s", "k0"), *(N("Neg", f"k{i}", f"k{i + 1}") for i in range(60)), *GRU_OF_X], X,
+        [o.field(1, "Y"), o.field(1, "k60")], WEIGHTS | {"s": np.array([1 << 24])},
+    ),
+    "one weight for many products": lambda: o.model(
+        [*GRU_OF_X, N("MatMul", "Y v", "m0"), *(N("MatMul", f"m{i} M", f"m{i + 1}") for i in range(400))], X,
+        [o.field(1, "m400")], WEIGHTS | {"v": np.ones((1, 1024), np.float32), "M": np.ones((1024, 1024), np.float32)},
+    ),
+    "sizes next to a 0": lambda: o.model(
+        [N("ConstantOfShape", "s", "k"), *GRU_OF_X], X, [o.field(1, "Y"), o.field(1, "k")],
+        WEIGHTS | {"s": np.array([0, 1 << 62, 1 << 62])},
+    ),
+    "a tile of many axes": lambda: o.model(
+        [N("Tile", "k s", "q"), *GRU_OF_X], X, [o.field(1, "Y"), o.field(1, "q")],
+        WEIGHTS | {"k": np.ones(1), "s": np.ones(70, np.int64)},
+    ),
+    "arithmetic of booleans": lambda: o.model(
+        [N("Sub", "b b", "q"), *GRU_OF_X], X, [o.field(1, "Y"), o.field(1, "q")], WEIGHTS | {"b": np.array([True])}
+    ),
+    "axes that are words": lambda: o.model(
+        [*GRU_OF_X, N("Squeeze", "Y", "q", axes=["Tanh", "Affine"])], X, [o.field(1, "q")], WEIGHTS, opset=11
+    ),
+    "integers that are words": lambda: o.model(
+        [N("Constant", "", "q", value_ints=["Tanh"]), *GRU_OF_X], X, [o.field(1, "Y"), o.field(1, "q")], WEIGHTS
+    ),
+}  # fmt: skip
+WEIGHTS, GRU_OF_X = o.gru_weights(1, 1), [N("GRU", "x W R B", "Y", hidden_size=1)]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("what", GREEDY)
+def test_what_is_computed_of_constants_has_bounds(what):
+    data = GREEDY[what]()
+    tracemalloc.start()
+    try:
+        refused(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 30
+
+
+@pytest.mark.timeout(30)
+def test_many_nodes_in_many_ways():
+    """Whatever the axes of the inputs are, an operator that is not known stays unknown; names alike cost no more."""
+    ports = [o.port(name, ["a", "b", "c", 1, "d", "e", "f", 1]) for name in ("x", "y")]
+    nodes = [
+        N("Mul", "x x", "m0"),
+        *(N("Mul", f"m{i} m{i}", f"m{i + 1}") for i in range(12_000)),
+        N("Odd", "m9 y", "z"),
+    ]
+    refused(o.model(nodes, ports, [o.field(1, "z")], {}), UnsupportedError, "Odd")
+    steps = [N("Tanh", "Y", "t0", "a"), *(N("Tanh", f"t{i}", f"t{i + 1}", "a") for i in range(6000))]
+    spec, _, _ = find(o.model([*GRU_OF_X, *steps], X, [o.field(1, "t6000")], WEIGHTS), "file")
+    assert len({layer.name for layer in spec.main.layers}) == len(spec.main.layers) == 6002

@@ -111,3 +111,33 @@ def test_old_files_that_were_written_in_training():
         data = o.model([N(op, inputs, "y")], [o.port("x", ["b", 3])], [o.field(1, "y")], {"g": floats(3)}, opset=6)
         with pytest.raises(UnsupportedError, match=message):
             found(data)
+
+
+def test_sequences_end_for_all_layers_at_once():
+    """``lengths=`` of ``model.run`` is one number for each sequence."""
+    weights = {**o.gru_weights(3, 3), "K": floats(3, 3, 3), "axis": ints(1)}
+    x, ports = o.port("x", ["t", "b", 3]), [o.port(name, ["b"], "int32") for name in ("S", "T")]
+
+    def two(first, second):
+        return [N("GRU", f"x W R B {first}", "y1"), N("Squeeze", "y1 axis", "q"), N("GRU", f"q W R B {second}", "y")]
+
+    window = [N("Transpose", "x", "c", perm=[1, 2, 0]), N("Conv", "c K", "d", pads=[1, 1]),
+              N("Transpose", "d", "e", perm=[2, 0, 1]), N("GRU", "e W R B S", "y")]  # fmt: skip
+    for nodes in (two("S", "S"), two("", "")):
+        found(o.model(nodes, [x, *ports], [o.field(1, "y")], weights))
+    for nodes, message in ((two("S", "-"), "for all"), (two("-", "S"), "for all"), (two("S", "T"), "for all"),
+                           (window, "beyond the end")):  # fmt: skip
+        with pytest.raises(UnsupportedError, match=message):
+            found(o.model(nodes, [x, *ports], [o.field(1, "y")], weights))
+
+
+def test_a_bias_for_each_stream_is_none_for_each_feature():
+    constants = {**o.gru_weights(3, 4), "V": floats(4, 4), "axis": ints(0), "C": floats(4, 1), "D": floats(1, 4)}
+    for bias in ("C", "D"):
+        nodes = [N("GRU", "x W R B", "- h"), N("Squeeze", "h axis", "q"), N("Gemm", f"q V {bias}", "y")]
+        data = o.model(nodes, [o.port("x", ["t", 4, 3])], [o.field(1, "y")], constants)
+        if bias == "D":
+            found(data)
+        else:
+            with pytest.raises(UnsupportedError, match="the same for all streams"):
+                found(data)

@@ -109,6 +109,15 @@ def test_softmax(n, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("bound", [5, 500])
+def test_log_softmax(bound, n, dtype, rng):
+    """Finite also far below the largest, where the softmax is 0."""
+    x = uniform(rng, n, bound=bound)
+    check(oracle.log_softmax(oracle.wide(x)), x, dtype, s.Softmax(name="layer", log=True))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_softmax_of_the_largest_numbers(dtype):
     largest = np.finfo("float32").max
     check(np.array([0.5, 0.0, 0.5]), np.array([largest, -largest, largest]), dtype, s.Softmax(name="layer"))

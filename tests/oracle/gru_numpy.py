@@ -45,6 +45,11 @@ def gru(
     return np.array(states)
 
 
+def log_softmax(x):
+    shifted = x - np.max(x, axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
 def softmax(x):
     """Along the last axis."""
     e = np.exp(x - x.max(-1, keepdims=True))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.oracle.gru_numpy import FUNCTIONS, softmax
+from tests.oracle.gru_numpy import FUNCTIONS, log_softmax, softmax
 
 
 def wide(x):
@@ -36,4 +36,4 @@ def unit_sum(x, eps):
     return wide(x) / max(np.abs(wide(x)).sum(), eps)
 
 
-__all__ = ["FUNCTIONS", "batchnorm", "dense", "layernorm", "softmax", "unit_length", "unit_sum", "wide"]
+__all__ = ["FUNCTIONS", "batchnorm", "dense", "layernorm", "log_softmax", "softmax", "unit_length", "unit_sum", "wide"]

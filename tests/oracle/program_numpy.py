@@ -40,7 +40,7 @@ def _layer(layer, own, *inputs, start):
         "batchnorm": lambda: ref.batchnorm(x, **own, eps=layer.get("eps", 1e-5)),
         "layernorm": lambda: np.array([ref.layernorm(row, **own, eps=layer.get("eps", 1e-5)) for row in x]),
         "activation": lambda: x,
-        "softmax": lambda: ref.softmax(x),
+        "softmax": lambda: ref.log_softmax(x) if layer.get("log") else ref.softmax(x),
         "concat": lambda: np.concatenate(inputs, axis=1),
         "slice": lambda: x[:, layer["start"] : layer["stop"]],
         "add": lambda: x + inputs[1],

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from tests.oracle import gru_numpy
-from tests.oracle.gru_numpy import softmax
+from tests.oracle.gru_numpy import log_softmax, softmax
 from tests.oracle.layers_numpy import layernorm, unit_length
 
 
@@ -90,7 +90,7 @@ LAYERS = {
     ),
     "layernorm": lambda layer, own, x: np.stack([layernorm(row, **own, eps=layer.get("eps", 1e-5)) for row in x]),
     "activation": lambda layer, own, x: function(x, layer["function"]),
-    "softmax": lambda layer, own, x: softmax(x),
+    "softmax": lambda layer, own, x: log_softmax(x) if layer.get("log") else softmax(x),
     "normalize": lambda layer, own, x: np.stack([unit_length(row, layer.get("eps", 1e-12)) for row in x]),
     "concat": lambda layer, own, *xs: np.concatenate(xs, axis=1),
     "add": lambda layer, own, a, b: a + b,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from streamgru.errors import FormatError, UnsupportedError
-from streamgru.formats.onnx.op import Handler, Op, broadcast_size
+from streamgru.formats.onnx.op import Handler, Op, broadcast_shape
 from streamgru.formats.onnx.values import Constant, Value, in_bounds
 
 
@@ -14,7 +14,7 @@ def _constants(op: Op) -> list[Constant]:
     found = [value for value in values if isinstance(value, Constant)]
     if len(found) != len(values):
         raise UnsupportedError("this version has no layer for it")
-    in_bounds(broadcast_size(*(value.array for value in found)))
+    in_bounds(*broadcast_shape(*(value.array for value in found)))
     return found
 
 

@@ -51,7 +51,7 @@ def gru(op: Op) -> list[Value | None]:
         raise Misread(f"expected steps, streams and features along the axes of its input, got {x.shape}")
     if not is_features(x.axes[2]) or x.size != n_in:
         raise UnsupportedError(f"expected {n_in} features, got {x.size}")
-    _lengths(op, x)
+    lengths = _lengths(op, x)
     starts = list(_starts(op, directions, n_hid, layout))
     settings = _settings(op, directions)
     each, ends = [], []
@@ -62,6 +62,7 @@ def gru(op: Op) -> list[Value | None]:
         }  # fmt: skip
         name = op.name if len(directions) == 1 else f"{op.name}.{direction}"
         unit = f"{','.join(op.node.outputs)} {direction}"
+        op.trace.lengths[unit] = lengths
         start, learned = starts[k]
         if start is not None:
             op.trace.starts[unit] = start
@@ -128,17 +129,18 @@ def _settings(op: Op, directions: tuple[str, ...]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _lengths(op: Op, x: Flow) -> None:
-    """How many steps of each sequence count: an input tells ``run``; a constant must say that all do."""
+def _lengths(op: Op, x: Flow) -> int | None:
+    """How many steps of each sequence count: the input that tells; a constant must say that all do."""
     given = op.optional(4)
     if isinstance(given, Flow):
         if given.part not in op.trace.inputs or given.pieces:
             raise UnsupportedError("its sequence_lens are computed; expected an input or a constant")
-        op.trace.lengths.append(given.part)
-    elif given is not None:
+        return given.part
+    if given is not None:
         steps = [size for axis, size in zip(x.axes, x.shape, strict=True) if is_kind(axis, "time") and axis] or [1]
         if given.array.size == 0 or not np.all(given.array == steps[0]):
             raise UnsupportedError("its sequence_lens are constant and shorter than its input; make them an input")
+    return None
 
 
 def _starts(

@@ -72,7 +72,7 @@ def constant_of_shape(op: Op) -> list[Value]:
     item = np.zeros(1, np.float32) if value is None else value
     if item.size != 1 or shape is None or min(shape, default=1) < 0:
         raise FormatError(f"expected a shape and one value, got {shape}")
-    in_bounds(math.prod(shape))
+    in_bounds(*shape)
     return [op.constant(np.broadcast_to(item.reshape(()), shape))]
 
 
@@ -156,7 +156,7 @@ def expand(op: Op) -> list[Value]:
             shape = np.broadcast_shapes(value.array.shape, tuple(target))
         except ValueError:
             raise FormatError(f"{value.array.shape} cannot be expanded to {target}") from None
-        in_bounds(math.prod(shape))
+        in_bounds(*shape)
         return [op.constant(np.broadcast_to(value.array, shape), value)]
     axes = ((),) * (len(target) - len(value.axes)) + value.axes
     own = (1,) * (len(axes) - len(target)) + tuple(target)
@@ -174,7 +174,9 @@ def tile(op: Op) -> list[Value]:
     if counts is None or min(counts, default=1) < 1:
         raise FormatError(f"expected how often to repeat, got {counts}")
     if isinstance(value, Constant):
-        in_bounds(value.array.size * math.prod(counts))
+        rank = max(value.array.ndim, len(counts))
+        own = (1,) * (rank - value.array.ndim) + value.array.shape
+        in_bounds(*(size * count for size, count in zip(own, [1] * (rank - len(counts)) + counts, strict=True)))
         return [op.constant(np.tile(value.array, counts), value)]
     if math.prod(counts) != 1:
         raise UnsupportedError("it repeats a value over steps, streams or features")
@@ -189,7 +191,7 @@ def widened(op: Op, flow: Flow, shape: Sequence[int]) -> Flow:
         full = np.broadcast_shapes(tuple(sizes), tuple(shape))
     except ValueError:
         raise FormatError(f"features of {tuple(sizes)} cannot be broadcast to {tuple(shape)}") from None
-    in_bounds(math.prod(full))
+    in_bounds(*full)
     part = op.network.select(flow.part, np.broadcast_to(flow.grid().reshape(sizes), full), op.name)
     grown = (features(size) if size > own else axis for axis, own, size in zip(axes, sizes, full, strict=True))
     return moved(flow, part, tuple(grown))
@@ -206,6 +208,7 @@ def _regroup(op: Op, value: Value, target: Sequence[int]) -> Value:
     if min(target, default=1) < 0 or math.prod(target) != math.prod(own) or len(target) > 8:
         raise FormatError(f"{tuple(own)} cannot become {tuple(target)[:9]}")
     if isinstance(value, Constant):
+        in_bounds(*target)
         return op.constant(value.array.reshape(target), value)
     return reshaped(value, target)
 

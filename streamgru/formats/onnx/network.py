@@ -45,8 +45,9 @@ class Part:
 class Network:
     """Parts by their numbers, which only grow from inputs to outputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: int) -> None:
         self.parts: list[Part] = []
+        self._budget = budget  # bytes that constants and tensors may take, all together
         self._expanded: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {}
         self._last: dict[int, int] = {}
 
@@ -57,8 +58,15 @@ class Network:
         self.parts.append(part)
         return len(self.parts) - 1
 
+    def spend(self, n_bytes: int) -> None:
+        """Refuse a file that makes more numbers than its size bears out."""
+        self._budget -= n_bytes
+        if self._budget < 0:
+            raise UnsupportedError("it makes far more numbers than there are in the file")
+
     def layer(self, layer: s.AnyLayer, inputs: tuple[int, ...], size: int, tensors: Tensors, **about: Any) -> int:
         """Take a layer in; its tensors as they will be named."""
+        self.spend(sum(array.nbytes for array in tensors.values()))
         return self.add(Part(layer, inputs, size, tensors, **about))
 
     def change(self, number: int, tensors: Tensors | None = None, sources: Iterable[str] = (), **changes: Any) -> int:
@@ -66,6 +74,7 @@ class Network:
         part = self.parts[number]
         assert part.layer is not None
         layer = msgspec.structs.replace(part.layer, **changes)
+        self.spend(sum(array.nbytes for array in (tensors or {}).values()))
         merged = {**part.tensors, **(tensors or {})}
         return self.add(replace(part, layer=layer, tensors=merged, sources=(*part.sources, *sources)))
 
@@ -112,7 +121,7 @@ class Network:
         base = int(sources[0])
         if sources.size > 1:
             base = self.layer(s.Concat(name=name), tuple(map(int, sources)), int(starts[-1]), {})
-        in_bounds(parts.size * int(starts[-1]))
+        in_bounds(parts.size, int(starts[-1]))
         weight = np.zeros((parts.size, int(starts[-1])), np.float32)
         weight[np.arange(parts.size), starts[np.searchsorted(sources, parts)] + places] = 1
         return self.layer(
@@ -168,11 +177,12 @@ def plain_name(text: str, op: str) -> str:
     return name or re.sub(r"[^a-z0-9]+", "_", op.lower())[:100].strip("_") or "layer"
 
 
-def unique(name: str, taken: set[str]) -> str:
-    """A name that is not taken; from now on it is."""
-    fresh, count = name, 1
+def unique(name: str, taken: dict[str, int]) -> str:
+    """A name that is not taken, which has a number for each that was; from now on it is."""
+    fresh, count = name, taken.get(name, 0)
     while fresh in taken:
         count += 1
         fresh = f"{name}.{count}"
-    taken.add(fresh)
+    taken[name] = max(count, 1)
+    taken[fresh] = 1
     return fresh

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -34,7 +33,7 @@ class Trace:
         default_factory=dict
     )  # GRU -> part and place of the state it begins with
     ends: set[int] = field(default_factory=set)  # parts that hand out the final states of GRUs
-    lengths: list[int] = field(default_factory=list)  # parts that tell how long the sequences are
+    lengths: dict[str, int | None] = field(default_factory=dict)  # GRU -> part that tells how long the sequences are
     integers: set[int] = field(default_factory=set)  # parts whose input is of whole numbers
     notes: list[str] = field(default_factory=list)
 
@@ -67,7 +66,10 @@ class Op:
 
     def ints(self, name: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
         """An attribute of integers."""
-        return tuple(self.attribute(name, default))
+        found = self.attribute(name, default)
+        if not all(type(item) is int for item in found):
+            raise FormatError(f"expected the attribute {name!r} to be of integers, got {str(found)[:40]}")
+        return found
 
     def only(self, **expected: Any) -> None:
         """Refuse attributes that are there with another value."""
@@ -140,7 +142,8 @@ class Op:
     def constant(self, array: Any, *by: Value | None) -> Constant:
         """A constant that was computed; from what was measured, if one of *by* was."""
         array = np.asarray(array)
-        in_bounds(array.size)
+        in_bounds(*array.shape)
+        self.network.spend(array.nbytes)
         return Constant(array, self.name, any(isinstance(value, Constant) and value.measured for value in by))
 
     def emit(
@@ -179,9 +182,9 @@ def moved(flow: Flow, part: int, axes: tuple[Axis, ...]) -> Flow:
     return replace(flow, part=part, axes=axes)
 
 
-def broadcast_size(*arrays: NDArray[Any]) -> int:
-    """How many elements come out of elementwise arithmetic."""
+def broadcast_shape(*arrays: NDArray[Any]) -> tuple[int, ...]:
+    """The shape of what comes out of elementwise arithmetic."""
     try:
-        return math.prod(np.broadcast_shapes(*(array.shape for array in arrays)))
+        return np.broadcast_shapes(*(array.shape for array in arrays))
     except ValueError:
         raise FormatError(f"shapes {', '.join(str(array.shape) for array in arrays)} cannot be broadcast") from None

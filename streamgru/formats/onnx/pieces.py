@@ -123,7 +123,7 @@ def gather(op: Op) -> list[Value]:
     if not (-own[at] <= int(index.array.min()) and int(index.array.max()) < own[at]):
         raise FormatError(f"expected indices below {own[at]}, got up to {index.array.max()}")
     if isinstance(value, Constant):
-        in_bounds(value.array.size // max(own[at], 1) * index.array.size)
+        in_bounds(*own[:at], *index.array.shape, *own[at + 1 :])
         return [op.constant(value.array.take(index.array.astype(np.int64), axis=at), value, index)]
     if index.array.ndim > 1:
         raise UnsupportedError("it takes features by a table of indices")

@@ -13,7 +13,7 @@ from streamgru.errors import FormatError, UnsupportedError
 from streamgru.formats.onnx.curves import curve
 from streamgru.formats.onnx.moves import widened
 from streamgru.formats.onnx.network import Part, Tensors
-from streamgru.formats.onnx.op import Handler, Op, broadcast_size, unpadded
+from streamgru.formats.onnx.op import Handler, Op, broadcast_shape, unpadded
 from streamgru.formats.onnx.values import Constant, Flow, Misread, Value, features, in_bounds, is_features, per_feature
 from streamgru.model import spec as s
 from streamgru.model.functions import AnyFunction, Function
@@ -79,6 +79,8 @@ def negative(op: Op) -> list[Value]:
     """``-x``."""
     value = op.value(0)
     if isinstance(value, Constant):
+        if value.array.dtype.kind == "b":
+            raise UnsupportedError("it computes with booleans")
         return [op.constant(-value.array, value)]
     return [_scaled(op, op.flow(0), -np.ones(value.size, np.float32), None)]
 
@@ -160,8 +162,10 @@ def _two_values(op: Op, left: Flow, right: Flow) -> Flow:
 
 
 def _folded(op: Op, left: Constant, right: Constant) -> Constant:
-    in_bounds(broadcast_size(left.array, right.array))
+    in_bounds(*broadcast_shape(left.array, right.array))
     a, b = left.array, right.array
+    if "b" in (a.dtype.kind, b.dtype.kind):
+        raise UnsupportedError("it computes with booleans")
     whole = a.dtype.kind in "iu" and b.dtype.kind in "iu"
     if op.node.op == "Div" and whole:
         if not b.all():
@@ -188,15 +192,15 @@ def power(op: Op) -> list[Value]:
 
 
 def softmax(op: Op) -> list[Value]:
-    """Over the features; ``LogSoftmax`` is its logarithm."""
+    """Over the features, or its logarithm."""
     x = op.flow(0)
     axis = op.attribute("axis", -1 if op.opset >= 13 else 1)
     # Before opset 13 everything from that axis on counted as one.
     taken = x.axes[axis:] if op.opset < 13 or axis == -1 else x.axes[axis : axis + 1]
     if not taken or not all(is_features(one) for one in taken) or Flow(0, taken).size != x.size:
         raise Misread(f"its axis {axis} is not that of all features")
-    made = op.emit(s.Softmax(name=op.name), x, size=x.size, axes=x.axes)
-    return [activated(op, made, curve("log"))] if op.node.op == "LogSoftmax" else [made]
+    layer = s.Softmax(name=op.name, log=op.node.op == "LogSoftmax")
+    return [op.emit(layer, x, size=x.size, axes=x.axes)]
 
 
 def prelu(op: Op) -> list[Value]:

@@ -54,7 +54,8 @@ def _matrix(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def bias_row(array: NDArray[Any], n_out: int) -> NDArray[Any]:
-    if array.size not in (1, n_out) or array.shape[-1:] not in ((), (1,), (n_out,)):
+    """One number for each feature, or one for all; along other axes would be one for each stream or step."""
+    if (array.size != 1 and array.shape[-1:] != (array.size,)) or array.size not in (1, n_out):
         raise UnsupportedError(f"expected {n_out} biases, the same for all streams and steps, got {array.shape}")
     return np.ascontiguousarray(np.broadcast_to(array.reshape(-1), n_out))
 

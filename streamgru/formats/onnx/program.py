@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from streamgru.errors import UnsupportedError
-from streamgru.formats.onnx.network import Part, plain_name, unique
+from streamgru.formats.onnx.network import OVER_TIME, Part, plain_name, unique
 from streamgru.formats.onnx.op import Trace, unpadded
 from streamgru.formats.onnx.values import Flow, Value
 from streamgru.formats.onnx_file import Graph
@@ -47,6 +47,7 @@ def program(graph: Graph, values: Mapping[str, Value], trace: Trace) -> tuple[s.
     if network.parts[last].layer is None:
         last = network.layer(s.Activation(name="y", function="linear"), (last,), network.parts[last].size, {})
     reached = network.reached([last])
+    _check_lengths(trace, reached)
     names = _names(trace, reached)
     reached = sorted({names[at]: at for at in reversed(reached)}.values())
     tensors = {
@@ -63,6 +64,16 @@ def program(graph: Graph, values: Mapping[str, Value], trace: Trace) -> tuple[s.
     origin = f"ONNX, opset {graph.opset}" + (f", written by {graph.producer[:80]}" if graph.producer else "")
     spec = s.Spec(programs={"main": main}, origin=origin)
     return spec, tensors, (origin, *findings, *notes, *_inputs_told(trace, reached, names, states), *trace.notes)
+
+
+def _check_lengths(trace: Trace, reached: list[int]) -> None:
+    """``model.run(X, lengths=)`` ends a sequence for all layers at once: so must the file."""
+    parts = [trace.network.parts[at] for at in reached]
+    told = {trace.lengths[part.unit] for part in parts if part.unit in trace.lengths}
+    if len(told) > 1:
+        raise UnsupportedError("its GRUs end their sequences at different steps; expected one sequence_lens for all")
+    if told - {None} and any(isinstance(part.layer, OVER_TIME) for part in parts):
+        raise UnsupportedError("it has sequence_lens, and layers over several steps, which see beyond the end")
 
 
 def _is_state(answer: Answer, trace: Trace) -> bool:
@@ -106,9 +117,9 @@ def _inputs_told(trace: Trace, reached: list[int], names: Mapping[int, str], sta
         units = [unit for unit, (source, _) in trace.starts.items() if source == part]
         begun = dict.fromkeys(names[at] for at in reached if trace.network.parts[at].unit in units)
         if part in reached:
-            if part in trace.lengths or units:
+            if part in trace.lengths.values() or units:
                 raise UnsupportedError(f"input {name!r} is a state or the lengths, and also taken for something else")
-        elif part in trace.lengths:
+        elif part in trace.lengths.values():
             yield f"input {name} tells how long the sequences are: model.run(X, lengths=) takes them, no input"
         elif begun:
             alone = "" if leave.issuperset(units) else " (no output hands it on: make sure that it goes on as it is)"
@@ -118,7 +129,7 @@ def _inputs_told(trace: Trace, reached: list[int], names: Mapping[int, str], sta
 
 
 def _names(trace: Trace, reached: list[int]) -> dict[int, str]:
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     names: dict[int, str] = {}
     states: dict[tuple[str, s.AnyLayer], str] = {}
     for at in reached:  # the inputs come first, and keep their names
@@ -147,7 +158,7 @@ def _input(at: int, trace: Trace, name: str) -> s.Input:
 
 def _outputs(kept: list[Answer]) -> Iterator[s.Output]:
     start = 0
-    taken = set(RESERVED)
+    taken = dict.fromkeys(RESERVED, 1)
     for answer in kept:
         stop = start + answer.flow.size
         name = unique(plain_name(answer.name, "output"), taken)

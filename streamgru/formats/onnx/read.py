@@ -40,6 +40,8 @@ OPERATORS: dict[str, Handler] = {
 }  # fmt: skip
 NEWEST_OPSET = 28
 MAX_READINGS = 256  # ways to read the inputs that are tried
+MAX_WORK = 200_000  # nodes that are looked at on all these ways together
+FREE_BYTES = 256 << 20  # of constants and tensors, beside some times those of the file
 FLOATS, INTEGERS = (1, 10, 11, 16), (2, 3, 4, 5, 6, 7, 12, 13)
 # What may stand between an input and the place where a GRU takes it for its first state, or for lengths
 MOVERS = ("Identity", "Cast", "Slice", "Split", "Gather", "Squeeze", "Unsqueeze", "Transpose", "Reshape", "Expand")
@@ -82,8 +84,10 @@ def find(data: bytes, where: str) -> tuple[s.Spec, Tensors, tuple[str, ...]]:
 
 
 def _read(graph: Graph, nodes: list[Node]) -> tuple[s.Spec, Tensors, tuple[str, ...]]:
+    for node in nodes:
+        _handler(node)  # no reading helps against an operator that is not known
     reasons: list[tuple[int, LoadError]] = []
-    for readings in islice(_readings(graph, nodes), MAX_READINGS):
+    for readings in islice(_readings(graph, nodes), min(MAX_READINGS, max(1, MAX_WORK // (len(nodes) + 1)))):
         done = 0
         trace = _begin(graph, readings)
         values: dict[str, Value] = {name: Constant(array, name) for name, array in graph.constants.items()}
@@ -108,7 +112,8 @@ def _begin(graph: Graph, readings: tuple[Reading, ...]) -> Trace:
     """A trace with the inputs as its first parts."""
     atoms = [atom for reading in readings for axis in reading.axes for atom in axis]
     pytorch = graph.producer.lower().startswith("pytorch")
-    trace = Trace(Network(), graph.opset, pytorch, any(a.kind == "time" and a.size == OPEN_TIME for a in atoms))
+    budget = FREE_BYTES + 4 * sum(array.nbytes for array in graph.constants.values())
+    trace = Trace(Network(budget), graph.opset, pytorch, any(a.kind == "time" and a.size == OPEN_TIME for a in atoms))
     for reading in readings:
         part = trace.network.add(Part(None, (), Flow(0, reading.axes).size))
         trace.inputs[part] = reading.port.name
@@ -117,18 +122,25 @@ def _begin(graph: Graph, readings: tuple[Reading, ...]) -> Trace:
     return trace
 
 
-def _run(node: Node, values: dict[str, Value], trace: Trace) -> None:
-    """What comes out of one node."""
+def _handler(node: Node) -> Handler:
     handler = OPERATORS.get(node.op)
     if handler is None or node.domain not in ("", "ai.onnx"):
         of = f" of {node.domain[:80]}" if node.domain not in ("", "ai.onnx") else ""
         raise UnsupportedError(f"{node.title}: this operator{of} is not understood; expected one of those in the docs")
+    return handler
+
+
+def _run(node: Node, values: dict[str, Value], trace: Trace) -> None:
+    """What comes out of one node."""
+    handler = _handler(node)
     op = Op(node, [values[name] if name else None for name in node.inputs], trace)
     try:
         made = handler(op)
         op.check_done((k for k, name in enumerate(node.outputs) if name), len(made))
     except LoadError as error:
         raise type(error)(f"{node.title}: {error}") from None
+    except (ValueError, TypeError, OverflowError, MemoryError) as error:  # how NumPy says that arrays do not fit
+        raise FormatError(f"{node.title}: {error}") from None
     for name, value in zip(node.outputs, made, strict=False):
         if name and value is not None:
             values[name] = value

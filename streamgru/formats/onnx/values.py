@@ -21,6 +21,7 @@ from streamgru.errors import FormatError, UnsupportedError
 # no file has for a size of its own.
 OPEN_BATCH, OPEN_TIME = 1009, 10_007
 MAX_ELEMENTS = 1 << 24  # of one constant that was computed
+MAX_RANK = 8  # of one; NumPy itself ends at 64
 MAX_FEATURES = 65_536
 
 
@@ -148,11 +149,11 @@ def _cut(flow: Flow, target: Sequence[int]) -> str:
     return f"({axes}) cannot become {tuple(target)} without mixing streams, steps and features"
 
 
-def in_bounds(n_elements: int) -> int:
-    """That many elements, unless they are too many to be computed with."""
-    if n_elements > MAX_ELEMENTS:
-        raise UnsupportedError(f"expected constants of at most {MAX_ELEMENTS} elements, got {n_elements}")
-    return n_elements
+def in_bounds(*shape: int) -> None:
+    """Refuse a shape of more axes or elements than are computed with; before it is made."""
+    if len(shape) > MAX_RANK or max(shape, default=0) > MAX_ELEMENTS or math.prod(shape) > MAX_ELEMENTS:
+        got = " x ".join(map(str, shape[: MAX_RANK + 1]))
+        raise UnsupportedError(f"expected constants of at most {MAX_RANK} axes and {MAX_ELEMENTS} elements, got {got}")
 
 
 def per_feature(constant: Constant, flow: Flow) -> tuple[NDArray[Any], tuple[int, ...]]:
