@@ -19,7 +19,7 @@ from streamgru.formats.torch_windows import time_columns
 from streamgru.model import spec as s
 
 HEAD_NAMES = (
-    "fc", "head", "out", "output", "linear", "decoder", "classifier", "readout", "predictor", "regressor", "logits",
+    "head", "out", "output", "classifier", "readout", "predictor", "regressor", "logits",
 )  # fmt: skip
 MAX_CHAIN = 8  # modules whose order is searched for
 

@@ -21,7 +21,7 @@ from streamgru.formats.zip_file import Members
 
 MAX_TENSORS = 4096
 MAX_NAME = 256
-FREE_ITEMS = 1 << 20
+FREE_BYTES = 8 << 20
 MAX_RANK = 4  # of what a network here can use
 MAX_DEPTH = 16  # of dictionaries in dictionaries
 N_SHOWN, SHOWN = 10, 80  # of state_dicts in a message, and letters of each name
@@ -66,10 +66,11 @@ def find(members: Members, where: str) -> tuple[Tensors, tuple[str, ...]]:
     order = ORDERS.get(members.get(folder + "byteorder", b"little").strip())
     if order is None:
         raise FormatError(f"{where}: expected a byteorder of little or big, got {members[folder + 'byteorder'][:20]!r}")
-    total = sum(math.prod(view.shape) for view in views.values())
-    most = FREE_ITEMS + sum(map(members.size, members))  # a stride of 0 makes many of one
+    # A stride of 0 makes many numbers of one; a size of 0 makes none, and NumPy still multiplies the others.
+    total = sum(math.prod(max(n, 1) for n in view.shape) * _itemsize(view) for view in views.values())
+    most = FREE_BYTES + 2 * sum(map(members.size, members))
     if total > most:
-        raise FormatError(f"{where}: expected tensors of at most {most} numbers in all, got {total}")
+        raise FormatError(f"{where}: expected tensors of at most {most} bytes in all, got {total}")
     prefix = _prefix(views)
     keys = {view.storage.key for view in views.values()}
     storages = {key: members[name] for key in keys if (name := f"{folder}data/{key}") in members}
@@ -130,6 +131,8 @@ def _array(view: View, storages: Mapping[str, bytes], order: Literal["<", ">"], 
         raise FormatError(
             f"{what}: expected up to {MAX_RANK} dimensions, each with a stride, got {shape} and {strides}"
         )
+    if view.altered:
+        raise UnsupportedError(f"{what}: it is negated or conjugated as it is read; save a copy of it: tensor.clone()")
     data = storages.get(storage.key)
     if data is None:
         raise FormatError(f"{what}: its storage {storage.key[:SHOWN]!r} is missing in the archive")
@@ -143,9 +146,15 @@ def _array(view: View, storages: Mapping[str, bytes], order: Literal["<", ">"], 
     if 0 in shape:
         return np.empty(shape, np.float32 if storage.dtype == "bfloat16" else stored)
     flat = np.frombuffer(data, stored.newbyteorder(order), n_items)[view.offset :]
-    lying = np.lib.stride_tricks.as_strided(flat, shape, [n * stored.itemsize for n in strides], writeable=False)
+    steps = [stride * stored.itemsize if n > 1 else 0 for n, stride in zip(shape, strides, strict=True)]
+    lying = np.lib.stride_tricks.as_strided(flat, shape, steps, writeable=False)
     plain = np.ascontiguousarray(lying, stored).reshape(shape)  # the first makes an array of one number a row
     return _widened(plain) if storage.dtype == "bfloat16" else plain
+
+
+def _itemsize(view: View) -> int:
+    """Bytes of each element once it is read."""
+    return 4 if view.storage.dtype == "bfloat16" else np.dtype(view.storage.dtype).itemsize
 
 
 def _widened(bits: NDArray[np.uint16]) -> NDArray[np.float32]:

@@ -16,6 +16,8 @@ from streamgru.errors import FormatError, UnsupportedError
 
 MAX_STEPS = 2_000_000  # opcodes; a checkpoint of 4,096 tensors takes some 100,000
 MAX_RANK = 64
+MAX_ARGUMENTS = 8
+MAX_KEY = 1024  # letters
 LARGEST = 1 << 61
 SHOWN = 200  # letters of what a message quotes from the file
 WAY_OUT = (
@@ -41,6 +43,7 @@ class View:
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    altered: bool = False  # negated or conjugated when it is read, which is told apart from its elements
 
 
 class _Mark:
@@ -62,11 +65,11 @@ STORAGES = {
 
 
 def _view(
-    storage: Any, offset: Any, shape: Any, strides: Any, grad: Any = False, hooks: Any = None, *rest: Any
+    storage: Any, offset: Any, shape: Any, strides: Any, grad: Any = False, hooks: Any = None, metadata: Any = None
 ) -> View:
     if not isinstance(storage, Storage) or not _is_int(offset) or not (_are_ints(shape) and _are_ints(strides)):
         raise ValueError("a tensor is not described as PyTorch describes one")
-    return View(storage, offset, shape, strides)
+    return View(storage, offset, shape, strides, bool(metadata))
 
 
 def _parameter(data: Any, *rest: Any) -> View:
@@ -82,8 +85,8 @@ def _dictionary(items: Any = ()) -> dict[Any, Any]:
 
 
 def _counts(items: Any = ()) -> dict[Any, Any]:
-    """What some schedules of the learning rate keep."""
-    return dict(items) if type(items) is dict else _dictionary(items)
+    """What some schedules of the learning rate keep; not copied, which would cost more than the file is long."""
+    return items if type(items) is dict else _dictionary(items)
 
 
 def _device(name: Any, *rest: Any) -> str:
@@ -186,6 +189,8 @@ class _Machine:
         args, function = self.pop(), self.pop()
         if type(function) is not _Name or function.text not in CALLS or type(args) is not tuple:
             raise ValueError("a call of what is no function")
+        if len(args) > MAX_ARGUMENTS:
+            raise ValueError(f"a call with {len(args)} arguments")
         self.push(CALLS[function.text](*args))
 
     def build(self) -> None:
@@ -208,7 +213,8 @@ class _Machine:
             raise ValueError("a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
             # The hash of a tuple of tuples may take for ever, and large integers can be made to have one hash.
-            if type(key) is not str and not (isinstance(key, int) and abs(key) < LARGEST):
+            fits = len(key) <= MAX_KEY if type(key) is str else isinstance(key, int) and abs(key) < LARGEST
+            if not fits:
                 raise ValueError(f"a key of the type {type(key).__name__}, or too large")
             target[key] = value
 

@@ -76,8 +76,9 @@ def test_a_head(bias):
 def test_a_head_that_answers_as_many_numbers_as_come_in_goes_by_its_name():
     """A forecaster of its own input; the same sizes as a projection before the GRU."""
     tensors = torch_gru(3, 4, 1, "rnn.")
-    assert kinds(found(tensors | torch_linear(4, 3, "net.fc."))[0])[-1] == ("net.fc", "dense")
-    refused(tensors | torch_linear(4, 3, "project."), "'project' stands before or behind")
+    assert kinds(found(tensors | torch_linear(4, 3, "net.head."))[0])[-1] == ("net.head", "dense")
+    for name in ("project", "fc", "linear", "decoder"):
+        refused(tensors | torch_linear(4, 3, f"{name}."), f"'{name}' stands before or behind")
 
 
 def test_grus_in_a_row_whose_sizes_tell_their_order():
