@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +12,7 @@ from streamgru.adapters.codecs.base import Codec
 from streamgru.adapters.codecs.csv import CsvCodec
 from streamgru.adapters.codecs.ndjson import NdjsonCodec
 from streamgru.errors import FormatError, InputError, RecordError, ShapeError
+from streamgru.formats import npz_file, zip_file
 from streamgru.formats.builtin import recordings
 from streamgru.formats.files import read_bytes
 from streamgru.pipeline.rows import signature
@@ -99,16 +97,14 @@ def _builtin(source: str) -> Sequence:
 
 def _array(path: Path) -> NDArray[Any]:
     """The array of a .npy file; of an .npz the one called x, or the only one."""
-    try:
-        loaded: Any = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
-        if not isinstance(loaded, np.ndarray):
-            name = loaded.files[0] if len(loaded.files) == 1 else "x"
-            if name not in loaded.files:
-                raise FormatError(f"{path}: expected an array called x, got {', '.join(loaded.files)}")
-            loaded = loaded[name]
-    except (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise FormatError(f"{path}: expected arrays of NumPy, got: {error}") from None
-    return np.asarray(loaded)  # bytes, where a member of an archive is no array
+    data = read_bytes(path)
+    if not data.startswith(zip_file.MAGIC):
+        return npz_file.parse(data, str(path))
+    found = npz_file.Npz(zip_file.members(data, str(path)), str(path))
+    name = next(iter(found)) if len(found) == 1 else "x"
+    if name not in found:
+        raise FormatError(f"{path}: expected an array called x, got {', '.join(found)[:200]}")
+    return found[name]
 
 
 def _decoded(path: Path, codec: type[Codec], model: Model) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from streamgru.formats.map_schema import nearest
 
 Shape = tuple[int, ...]
 FLOAT_BYTES = (2, 4, 8)
+MAX_BYTES = 1 << 30  # one array may be named by many layers, and is read for each
 
 
 class Arrays:
@@ -24,6 +25,7 @@ class Arrays:
     def __init__(self, arrays: Mapping[str, NDArray[Any]], where: str) -> None:
         self._arrays, self._where = arrays, where
         self._used: set[str] = set()
+        self._n_bytes = 0
 
     def get(self, name: str, layer: str, scale: float | None = None) -> NDArray[Any]:
         """The array called *name*, in floats of this machine; integers are widened by *scale*.
@@ -38,6 +40,9 @@ class Arrays:
             raise SpecError(f"layer {layer!r}: {self._where} has no array {name!r}{close}")
         array = self._arrays[name]
         self._used.add(name)
+        self._n_bytes += array.nbytes
+        if self._n_bytes > MAX_BYTES:
+            raise SpecError(f"layer {layer!r}: expected arrays of at most {MAX_BYTES} bytes for all layers, got more")
         what = f"layer {layer!r}: array {name!r}"
         if array.dtype.kind in "iu":
             if scale is None:

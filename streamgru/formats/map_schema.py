@@ -117,7 +117,7 @@ class Map(_Data, frozen=True, kw_only=True):
     feedback: s.Feedback | None = None
     programs: dict[str, MapProgram] = {}
     handoffs: tuple[s.Handoff, ...] = ()
-    ignore: tuple[str, ...] = ()
+    ignore: tuple[Annotated[str, msgspec.Meta(max_length=256)], ...] = ()
 
 
 def read_map(src: str | os.PathLike[str] | Mapping[str, Any]) -> Map:

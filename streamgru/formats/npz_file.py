@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamgru.errors import FormatError
+from streamgru.formats.files import MAX_BYTES
 from streamgru.formats.safetensors_file import MAX_RANK
 from streamgru.formats.zip_file import Members
 
@@ -62,7 +63,9 @@ def parse(data: bytes, what: str) -> NDArray[Any]:
         If it is not well-formed, or holds anything but floats or integers.
     """
     if not data.startswith(MAGIC):
-        raise FormatError(f"{what}: expected an .npy file in the .npz file, got bytes that begin with {data[:8]!r}")
+        raise FormatError(
+            f"{what}: expected an array as NumPy writes it (.npy), got bytes that begin with {data[:8]!r}"
+        )
     version = data[6] if len(data) > 6 else 0
     if version not in HEAD_BYTES or len(data) < HEAD_BYTES[version]:
         raise FormatError(f"{what}: expected version 1, 2 or 3 of the .npy format, got {version}")
@@ -72,7 +75,9 @@ def parse(data: bytes, what: str) -> NDArray[Any]:
         raise FormatError(f"{what}: the header says it has {n_header} bytes, {len(data) - head} follow")
     dtype, fortran, shape = _header(data[head : head + n_header], what)
     body = data[head + n_header :]
-    if math.prod(shape) * dtype.itemsize != len(body):
+    # A size of 0 makes the product 0, and NumPy still multiplies the others.
+    impossible = math.prod(max(size, 1) for size in shape) > MAX_BYTES
+    if impossible or math.prod(shape) * dtype.itemsize != len(body):
         raise FormatError(f"{what}: expected {shape} of {dtype}, got {len(body)} bytes")
     array = np.ndarray(shape, dtype, body, order="F" if fortran else "C")
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))

@@ -77,7 +77,7 @@ class Generator:
         The GIL is released once, for all of them.
         """
     def rest(self) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
-        """Answer until it ends; returns as :meth:`run`."""
+        """Answer until it ends; returns as :meth:`run`. ShapeError if the answers fill more than 1 GiB."""
     def settings(self) -> tuple[NDArray[np.floating[Any]], int, int, int, int, int, int, int, float]:
         """The next input, the choice, first and size of what it is made from, stop, limit, count, seed, temperature.
 

@@ -19,7 +19,7 @@ from streamgru.stream.stream cimport failure
 
 import numpy as np
 
-from streamgru.errors import StreamBusy
+from streamgru.errors import ShapeError, StreamBusy
 
 cnp.import_array()
 
@@ -27,6 +27,7 @@ _BUSY = "another thread is using this generator; it has one owner"
 CHOICES = {"argmax": ARGMAX, "sample": SAMPLE, "value": VALUE}
 cdef enum:
     BLOCK = 64  # answers at a time, where nobody waits for each of them
+    MOST_BYTES = 1 << 30  # of answers that are handed out at once
 
 
 cdef class Generator:
@@ -122,10 +123,15 @@ cdef class Generator:
         return tokens[:i], values[:i]
 
     def rest(self):
-        """Answer until it ends; returns as :meth:`run`."""
+        """Answer until it ends; returns as :meth:`run`. ShapeError if the answers fill more than 1 GiB."""
         blocks = [self.run(0)]
         while self.outcome == NOT_YET:
             blocks.append(self.run(BLOCK))
+            if (len(blocks) - 1) * blocks[-1][1].nbytes > MOST_BYTES:
+                raise ShapeError(
+                    f"generate: the answers fill more than {MOST_BYTES} bytes; give a smaller limit, or take them in "
+                    "parts: model.generator(...).run(n)"
+                )
         return np.concatenate([tokens for tokens, _ in blocks]), np.concatenate([values for _, values in blocks])
 
     def settings(self):

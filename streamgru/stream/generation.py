@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +18,8 @@ from streamgru.stream.vocabulary import Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
     from streamgru.stream.model import Model
+
+MAX_TEMPERATURE = 1e30  # the draws have long been even
 
 Choose = Literal["argmax", "sample", "value"]
 
@@ -62,8 +63,8 @@ def make_generator(
         part = check_feedback(program, feedback, model.programs[name].n_out)
     except msgspec.ValidationError as error:
         raise SpecError(f"feedback: {error}") from None
-    if not (isinstance(temperature, (int, float)) and math.isfinite(temperature) and temperature >= 0):
-        raise SpecError(f"temperature: expected a number from 0, got {temperature}")
+    if not (isinstance(temperature, (int, float)) and 0 <= temperature <= MAX_TEMPERATURE):
+        raise SpecError(f"temperature: expected a number from 0 to {MAX_TEMPERATURE:g}, got {str(temperature)[:40]}")
     if seed is None:
         seed = new_seed()
     elif not (isinstance(seed, (int, np.integer)) and 0 <= seed < 1 << 64):

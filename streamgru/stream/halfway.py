@@ -25,11 +25,14 @@ import hashlib
 import struct
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
-from streamgru.errors import SnapshotError
+from streamgru.errors import SnapshotError, SpecError
+from streamgru.model.programs import check_feedback
+from streamgru.model.spec import Feedback
 from streamgru.stream.generate import CHOICES, Generator
-from streamgru.stream.generation import fed
+from streamgru.stream.generation import MAX_TEMPERATURE, fed
 from streamgru.stream.vocabulary import vocabulary_of
 
 if TYPE_CHECKING:
@@ -67,17 +70,27 @@ def unpack(model: Model, blob: bytes) -> Generator:
     _, version, choice, first, size, stop, limit, n, seed, temperature = _HEAD.unpack_from(blob)
     if version != VERSION:
         raise SnapshotError(f"generator: expected version {VERSION}, got {version}")
-    name, program, _ = fed(model)
+    name, program, feedback = fed(model)
     writer = model.programs[name]
     begin = _HEAD.size + 8 * writer.n_in
     stream = writer.restore(blob[begin:-_CHECKSUM_BYTES])
     x = np.frombuffer(blob, "<f8", writer.n_in, _HEAD.size)
     choices = list(CHOICES)
-    fits = choice < len(choices) and size >= 1 and first + size <= writer.n_out and temperature >= 0 and 0 <= n <= limit
-    if not fits or (choices[choice] == "value" and size != writer.n_in):
+    fits = choice < len(choices) and 0 <= temperature <= MAX_TEMPERATURE and 0 <= n <= limit and stop >= -1
+    if not fits or not np.isfinite(x).all():
+        raise SnapshotError("generator: it is of a network that is fed otherwise")
+    given = {"choose": choices[choice], "stop": None if stop < 0 else stop, "limit": limit}
+    if choices[choice] != "value":
+        given["start"] = int(x[0]) if x[0] == int(x[0]) else -1  # the next input, held against the vocabulary
+    try:
+        asked = msgspec.convert(msgspec.structs.asdict(feedback) | given, Feedback)
+        part = check_feedback(program, asked, writer.n_out)
+    except (msgspec.ValidationError, SpecError) as error:
+        raise SnapshotError(f"generator: it is of a network that is fed otherwise: {error}") from None
+    if part != slice(first, first + size):
         raise SnapshotError("generator: it is of a network that is fed otherwise")
     return Generator(
-        stream, x, slice(first, first + size), choices[choice], stop=None if stop < 0 else stop, limit=limit,
+        stream, x, part, choices[choice], stop=None if stop < 0 else stop, limit=limit,
         temperature=temperature, seed=seed, vocabulary=vocabulary_of(program.inputs[0]), n=n,
     )  # fmt: skip
 

@@ -146,9 +146,10 @@ def windows(layer: Window, x: Rows, padding: float = 0.0) -> Rows:
     shape = shape_of(layer)
     assert shape is not None
     padded = np.pad(x, ((shape.before, layer.after), (0, 0)), constant_values=padding)
-    first = np.arange(n_steps_out(layer, len(x)))[:, None] * shape.stride
-    seen: Rows = padded[first + np.arange(shape.size) * shape.dilation]
-    return seen
+    if not n_steps_out(layer, len(x)):
+        return np.empty((0, shape.size, x.shape[1]), x.dtype)
+    seen = np.lib.stride_tricks.sliding_window_view(padded, shape.reach + 1, axis=0)  # the window comes last
+    return seen[:: shape.stride, :, :: shape.dilation].transpose(0, 2, 1)
 
 
 def _parts(

@@ -164,3 +164,21 @@ def test_loading_executes_nothing(tmp_path):
     command = [sys.executable, "-c", AUDIT, json.dumps(MAP), *(str(tmp_path / name) for name in files)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr, done.returncode) == (f"{len(files)} files\n", "", 0)
+
+
+def test_one_array_for_many_layers_has_bounds(monkeypatch):
+    """It is read for each, and a small archive inflates to much."""
+    layer = MAP["layers"][0]
+    many = MAP | {"layers": [layer | {"name": f"g{i}"} for i in range(40)]}
+    data = npz(**tensors())
+    streamgru.load(data, map=many)
+    monkeypatch.setattr("streamgru.formats.arrays.MAX_BYTES", 100)
+    with pytest.raises(LoadError, match="layer 'g16'.* at most 100 bytes for all layers"):
+        streamgru.load(data, map=many)
+
+
+@pytest.mark.timeout(10)
+def test_patterns_are_short():
+    for pattern in ("[" * 20_000, "*" * 300):
+        with pytest.raises(LoadError, match="ignore"):
+            streamgru.load(npz(**tensors()), map=MAP | {"ignore": [pattern]})

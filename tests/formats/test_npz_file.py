@@ -101,8 +101,8 @@ def test_what_are_no_numbers_are_refused_when_asked_for(what):
 
 GOOD = HEADER.format("<f4", False, "(2,)")
 WRONG = {
-    "nothing": (b"", "expected an .npy file"),
-    "no npy": (b"something else", "expected an .npy file"),
+    "nothing": (b"", "expected an array as NumPy"),
+    "no npy": (b"something else", "expected an array as NumPy"),
     "magic alone": (b"\x93NUMPY", "version"),
     "version 0": (npy(GOOD, bytes(8), (0, 0)), "version"),
     "version 4": (npy(GOOD, bytes(8), (4, 0)), "version"),

@@ -306,7 +306,7 @@ def test_a_view_that_is_negated_is_refused():
         code = TENSOR + b"(" + place + b"\x89" + ORDERED + metadata + b"tR"
         data = archive(gru(weight_ih_l0=code), NUMBERS)
         if b"neg" in metadata:
-            with pytest.raises(UnsupportedError, match="weight_ih_l0.*negated"):
+            with pytest.raises(UnsupportedError, match=r"weight_ih_l0.*negated"):
                 streamgru.load(data)
         else:
             streamgru.load(data)
