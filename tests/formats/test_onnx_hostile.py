@@ -14,6 +14,7 @@ from streamgru.formats.onnx.read import OPERATORS, find
 from streamgru.formats.onnx_file import parse
 from streamgru.formats.protobuf_wire import fields, varints
 from tests.formats import onnx_bytes as o
+from tests.formats.watching import check_quiet
 
 N = o.node
 X = [o.port("x", ["t", "b", 1])]
@@ -333,3 +334,14 @@ def test_many_nodes_in_many_ways():
     steps = [N("Tanh", "Y", "t0", "a"), *(N("Tanh", f"t{i}", f"t{i + 1}", "a") for i in range(6000))]
     spec, _, _ = find(o.model([*GRU_OF_X, *steps], X, [o.field(1, "t6000")], WEIGHTS), "file")
     assert len({layer.name for layer in spec.main.layers}) == len(spec.main.layers) == 6002
+
+
+def test_loading_executes_nothing(tmp_path):
+    """Watched by an audit hook in a process of its own."""
+    check_quiet(tmp_path, {
+        "good": small(),
+        "torn": small()[:-1],
+        "elsewhere": raw([1], ELSEWHERE),
+        "script": one(N("PyOp", "h", "y", domain="os", module="os", func="system")),
+        "greedy": GREEDY["one constant after the other"](),
+    })  # fmt: skip
