@@ -123,7 +123,15 @@ def join_gates(parts: Gates) -> Array:
     return np.ascontiguousarray(np.concatenate([parts[letter] for letter in ORDER]))
 
 
-def steps_oldest_first(kernel: Array, axes: str) -> Array:
-    """A convolution's weights with axes o(utputs), i(nputs) and k (steps) in any order -> (n_out, size*n_in)."""
+def steps_oldest_first(kernel: Array, axes: str, groups: int = 1) -> Array:
+    """A convolution's weights with axes o(utputs), i(nputs) and k (steps) in any order -> (n_out, size*n_in).
+
+    The oldest step comes first everywhere. Weights in groups, (n_out, n_in / groups, size) in whatever order, become
+    weights of all inputs, with zeros where an output does not look.
+    """
     ordered = kernel.transpose([axes.index(axis) for axis in "oki"])
-    return ordered.reshape(len(ordered), -1)
+    n_out, size, n_each = ordered.shape
+    whole = np.zeros((n_out, size, groups, n_each), kernel.dtype)
+    for group, rows in enumerate(np.split(np.arange(n_out), groups)):
+        whole[rows, :, group] = ordered[rows]
+    return whole.reshape(n_out, -1)

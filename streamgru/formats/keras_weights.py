@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamgru.errors import SpecError
+from streamgru.formats.conventions import join_gates, split_gates, steps_oldest_first
 from streamgru.model import spec as s
 
 Array = NDArray[Any]
@@ -47,8 +48,7 @@ def gru(arrays: Sequence[Array], layer: s.Gru, what: str) -> Tensors:
 
 def gate_rows(columns: Array) -> Array:
     """Columns z | r | h to rows r | z | n: transposed, and the first two gates exchanged. A bias counts as one row."""
-    z, r, n = np.split(columns.T, 3)
-    return np.concatenate([r, z, n])
+    return join_gates(split_gates(columns.T, "zrn"))
 
 
 def cudnn(kernel: Array, recurrent: Array, bias: Array) -> Tensors:
@@ -87,23 +87,7 @@ def conv1d(arrays: Sequence[Array], layer: s.Conv1d, what: str, groups: int = 1)
     """Kernel (size, n_in / groups, n_out), perhaps a bias."""
     _expect_count(arrays, (1, 2), what)
     _expect(arrays[0], (layer.size, None, layer.n_out), what, "the kernel")
-    return {"weight": time_columns(ungrouped(arrays[0], groups))} | ({"bias": arrays[1]} if len(arrays) == 2 else {})
-
-
-def time_columns(kernel: Array) -> Array:
-    """(size, n_in, n_out) to (n_out, size * n_in): Keras too has the oldest step first, so only the axes move."""
-    return kernel.transpose(2, 0, 1).reshape(kernel.shape[2], -1)
-
-
-def ungrouped(kernel: Array, groups: int) -> Array:
-    """The kernel of a convolution in groups as one of all inputs: zeros where an output does not look."""
-    size, n_each, n_out = kernel.shape
-    whole = np.zeros((size, n_each * groups, n_out), kernel.dtype)
-    n_filters = n_out // groups
-    for group in range(groups):
-        rows, columns = slice(group * n_each, (group + 1) * n_each), slice(group * n_filters, (group + 1) * n_filters)
-        whole[:, rows, columns] = kernel[:, :, columns]
-    return whole
+    return {"weight": steps_oldest_first(arrays[0], "kio", groups)} | ({"bias": arrays[1]} if len(arrays) == 2 else {})
 
 
 def embedding(arrays: Sequence[Array], layer: s.Embedding, what: str) -> Tensors:

@@ -175,4 +175,4 @@ def _kernel(array: NDArray[Any], layer: s.Conv1d, stored: Stored, shape: Shape, 
     wanted = {axes: tuple(sizes[axis] for axis in axes) for axes in ("oik", "oki", "iok", "iko", "koi", "kio")}
     others = {f'axes = "{axes}"': one for axes, one in wanted.items() if axes != stored.axes}
     kernel = fitted(array, wanted[stored.axes], stored.flat, what, others)
-    return np.ascontiguousarray(c.steps_oldest_first(kernel, stored.axes))
+    return c.steps_oldest_first(kernel, stored.axes)

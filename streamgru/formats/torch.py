@@ -12,10 +12,10 @@ from dataclasses import replace
 from itertools import islice
 
 from streamgru.errors import SpecError
+from streamgru.formats.conventions import steps_oldest_first
 from streamgru.formats.safetensors_file import Tensors
 from streamgru.formats.template import toml
 from streamgru.formats.torch_names import COUNTER, Part, chained, parts, sources
-from streamgru.formats.torch_windows import time_columns
 from streamgru.model import spec as s
 
 HEAD_NAMES = (
@@ -79,7 +79,7 @@ def map_tensors(spec: s.Spec, tensors: Tensors) -> tuple[Tensors, tuple[str, ...
         key = f"{layer.name}.weight"
         if isinstance(layer, s.Conv1d) and key in mapped and mapped[key].ndim == 3:
             findings.append(f"{found[key]} {mapped[key].shape} -> {key}, step by step, the oldest first")
-            mapped[key] = time_columns(mapped[key])
+            mapped[key] = steps_oldest_first(mapped[key], "oik")
     for name in set(tensors) - set(found.values()):
         if name in mapped:
             raise SpecError(f"tensor {name!r}: taken for another of the same name, {found[name]!r}; rename a layer")

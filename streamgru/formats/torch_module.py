@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamgru.errors import SpecError, UnsupportedError
+from streamgru.formats.conventions import steps_oldest_first
 from streamgru.formats.safetensors_file import Tensors
 from streamgru.formats.torch_functions import FUNCTIONS
 from streamgru.formats.torch_names import DIRECTIONS, UNNAMED, both_ways, chained
-from streamgru.formats.torch_windows import Padding, average_pool, conv1d, folded, max_pool, padding, time_columns
+from streamgru.formats.torch_windows import Padding, average_pool, conv1d, folded, max_pool, padding
 from streamgru.model import spec as s
 from streamgru.model.functions import AnyFunction
 
@@ -59,7 +60,7 @@ def state_dict(module: Any) -> Tensors:
     for path, part in module.named_modules():
         name = f"{path}.weight".lstrip(".")
         if isinstance(part, torch.nn.Conv1d) and part.groups > 1 and name in found:
-            found[name] = time_columns(found[name], part.groups)
+            found[name] = steps_oldest_first(found[name], "oik", part.groups)
     return found
 
 
@@ -154,7 +155,7 @@ def _batchnorm(module: Any, path: str) -> Layers:
 
 def _conv1d(module: Any, path: str) -> Layers:
     own = _own(module, ("weight", "bias"))
-    own["weight"] = time_columns(own["weight"], module.groups)
+    own["weight"] = steps_oldest_first(own["weight"], "oik", module.groups)
     return [(conv1d(module, path), own, module.in_channels)]
 
 

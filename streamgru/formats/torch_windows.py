@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from streamgru.errors import UnsupportedError
 from streamgru.model import spec as s
@@ -21,18 +19,6 @@ class Padding:
     name: str
     before: int
     after: int
-
-
-def time_columns(kernel: NDArray[Any], groups: int = 1) -> NDArray[Any]:
-    """(n_out, n_in / groups, size) to (n_out, size * n_in): PyTorch has the oldest step first too, but in rows.
-
-    The kernel of a convolution in groups becomes one of all inputs, with zeros where an output does not look.
-    """
-    n_out, n_each, size = kernel.shape
-    whole = np.zeros((n_out, size, groups, n_each), kernel.dtype)
-    for group, rows in enumerate(np.split(np.arange(n_out), groups)):
-        whole[rows, :, group] = kernel[rows].transpose(0, 2, 1)
-    return whole.reshape(n_out, -1)
 
 
 def conv1d(module: Any, path: str) -> s.Conv1d:

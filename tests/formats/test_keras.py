@@ -10,6 +10,7 @@ import pytest
 import streamgru
 from streamgru.errors import SpecError, UnsupportedError
 from streamgru.formats import keras_weights
+from streamgru.formats.conventions import steps_oldest_first
 from streamgru.formats.read import read
 from streamgru.model import spec as s
 from tests.formats.keras_files import GRU2, N_HID, N_IN, entry, gru2, h5, sequential
@@ -221,7 +222,7 @@ def test_rows_and_columns():
     assert keras_weights.gate_rows(columns).tolist() == [[2, 8], [3, 9], [0, 6], [1, 7], [4, 10], [5, 11]]
     assert keras_weights.gate_rows(np.arange(6)).tolist() == [2, 3, 0, 1, 4, 5]
     kernel = np.arange(2 * 3 * 2).reshape(2, 3, 2)  # step, input, output
-    assert keras_weights.time_columns(kernel).tolist() == [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11]]
+    assert steps_oldest_first(kernel, "kio").tolist() == [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11]]
 
 
 needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="fixtures are absent")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamgru.errors import FormatError, UnsupportedError
+from streamgru.formats.conventions import join_gates, split_gates
 from streamgru.formats.onnx.curves import curve
 from streamgru.formats.onnx.network import Tensors
 from streamgru.formats.onnx.op import Handler, Op, unpadded
@@ -89,8 +90,7 @@ def gru(op: Op) -> list[Value | None]:
 
 def zrh_to_rzn(rows: NDArray[Any]) -> NDArray[Any]:
     """ONNX' rows z | r | h as ours, r | z | n: it calls the candidate h, and the update gate comes first."""
-    z, r, h = np.split(rows, 3)
-    return np.concatenate([r, z, h])
+    return join_gates(split_gates(rows, "zrn"))
 
 
 def _sizes(w: NDArray[Any], r: NDArray[Any], count: int) -> tuple[int, int]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from streamgru.errors import UnsupportedError
+from streamgru.formats.conventions import steps_oldest_first
 from streamgru.formats.onnx.network import Tensors
 from streamgru.formats.onnx.op import Handler, Op
 from streamgru.formats.onnx.products import bias_row
@@ -40,12 +39,9 @@ def conv(op: Op) -> list[Value]:
     if per_group * groups != x.size:
         raise Misread(f"weights of shape {w.shape} in {groups} group(s) do not fit {x.size} features")
     window = _window(op, x, tuple(kernel))
-    in_bounds(n_out * window.size * x.size)
-    dense = np.zeros((n_out, window.size, x.size), w.dtype)
-    for k in range(groups):
-        rows, columns = _share(k, n_out, groups), _share(k, x.size, groups)
-        dense[rows, :, columns] = w[rows].reshape(n_out // groups, per_group, window.size).transpose(0, 2, 1)
-    tensors: Tensors = {"weight": dense.reshape(n_out, -1)}
+    in_bounds(n_out, window.size * x.size)
+    kernel_of_steps = w.reshape(n_out, per_group, window.size)
+    tensors: Tensors = {"weight": steps_oldest_first(kernel_of_steps, "oik", groups)}
     if bias is not None:
         tensors["bias"] = bias_row(bias, n_out)
     layer = s.Conv1d(
@@ -83,10 +79,6 @@ def max_pool(op: Op) -> list[Value]:
         name=op.name, size=window.size, stride=window.stride, before=window.before, after=window.after
     )  # fmt: skip
     return [op.emit(layer, x, size=x.size, axes=window.axes)]
-
-
-def _share(k: int, whole: int, parts: int) -> slice:
-    return slice(k * whole // parts, (k + 1) * whole // parts)
 
 
 def _window(op: Op, x: Flow, kernel: tuple[int, ...]) -> Window:
