@@ -6,6 +6,7 @@ The format `planted` has a bug, which has to be found.
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,28 +20,34 @@ TIMEOUT_S, MEMORY_MB, LONGEST = 10, 2048, 20_000
 
 def fuzz(name, seconds):
     """Executions, coverage (edges), and where the input lies that was found, if one was."""
-    FOUND.mkdir(exist_ok=True)
-    prefix = f"{FOUND}/{name}-"
-    before = set(FOUND.iterdir())
-    with tempfile.TemporaryDirectory() as corpus:
+    with tempfile.TemporaryDirectory() as folder:
+        corpus, artifacts = Path(folder, "corpus"), Path(folder, "found")
+        corpus.mkdir()
+        artifacts.mkdir()
         for i, seed in enumerate(TARGETS[name][1]()):
-            Path(corpus, str(i)).write_bytes(seed)
+            (corpus / str(i)).write_bytes(seed)
         flags = {
             "max_total_time": seconds, "timeout": TIMEOUT_S, "rss_limit_mb": MEMORY_MB, "max_len": LONGEST,
-            "artifact_prefix": prefix, "print_final_stats": 1, "verbosity": 1,
+            "artifact_prefix": f"{artifacts}/", "print_final_stats": 1, "verbosity": 1,
         }  # fmt: skip
         given = [f"-{key}={value}" for key, value in flags.items()]
         done = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.one", name, corpus, *given],
+            [sys.executable, "-m", "tests.fuzz.one", name, str(corpus), *given],
             capture_output=True, text=True, errors="replace",
         )  # fmt: skip
+        found = [kept(artifact, name) for artifact in sorted(artifacts.iterdir())]
     covered = re.findall(r"cov: (\d+)", done.stderr)
     runs = re.findall(r"^#(\d+)\s", done.stderr, re.M)
-    found = sorted(path for path in set(FOUND.iterdir()) - before if path.name.startswith(f"{name}-"))
     if done.returncode and not found:
         sys.exit(f"{name}: the fuzzer itself failed:\n{done.stderr[-3000:]}")
     reason = re.findall(r"^\s*(?:=== )?.*(?:Error|Exception|timeout|out-of-memory).*$", done.stderr + done.stdout, re.M)
     return int(runs[-1]) if runs else 0, int(covered[-1]) if covered else 0, found, reason[-1].strip() if reason else ""
+
+
+def kept(artifact, name):
+    """An input that was found, where it stays."""
+    FOUND.mkdir(exist_ok=True)
+    return shutil.copy(artifact, FOUND / f"{name}-{artifact.name}")
 
 
 def main():
@@ -59,4 +66,5 @@ def main():
         sys.exit(f"not as it should be: {', '.join(bad)}")
 
 
-main()
+if __name__ == "__main__":
+    main()

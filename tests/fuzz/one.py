@@ -4,7 +4,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["streamgru.formats", "streamgru.model.spec", "streamgru.stream.snapshot"]):
+with atheris.instrument_imports(include=["streamgru.formats", "streamgru.model", "streamgru.stream"]):
     from tests.fuzz.targets import ALLOWED, TARGETS
 
 if sys.argv[1] == "planted":

@@ -8,6 +8,7 @@ import io
 import json
 import tempfile
 import zipfile
+from functools import cache
 
 import numpy as np
 from safetensors.numpy import save
@@ -74,9 +75,13 @@ def read_npy(data):
 
 def read_config(data):
     """The configuration of a Keras model, beside weights that stay what they are."""
+    read(zipped(**{"config.json": data, "model.weights.h5": keras_member("model.weights.h5")}))
+
+
+@cache
+def keras_member(name):
     with zipfile.ZipFile(io.BytesIO(keras_files()["keras"])) as whole:
-        weights = whole.read("model.weights.h5")
-    read(zipped(**{"config.json": data, "model.weights.h5": weights}))
+        return whole.read(name)
 
 
 def read_spec(data):
@@ -144,7 +149,9 @@ TARGETS = {
     "pickle": (read_pickle, lambda: [gru(), state(w=tensor())]),
     "zip": (read_zip, lambda: [zipped(a=b"text", b=b"")]),
     "hdf5": (read_hdf5, lambda: [keras_files()["h5"]]),
-    "keras": (read_config, lambda: [zipfile.ZipFile(io.BytesIO(keras_files()["keras"])).read("config.json")]),
+    "keras": (read_any, lambda: [keras_files()["keras"]]),
+    "h5": (read_any, lambda: [keras_files()["h5"]]),
+    "config": (read_config, lambda: [keras_member("config.json")]),
     "npy": (read_npy, lambda: [npy(np.arange(6.0).reshape(2, 3)), npy(np.arange(3, dtype=">i2"))]),
     "npz": (read_mapped, arrays_of_a_map),
     "map": (read_map, lambda: [json.dumps(MAP).encode(), b'[[layers]]\nkind = "gru"\nname = "g"\n']),
