@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+import streamgru
+
 FOLDER = Path(os.environ.get("STREAMGRU_FIXTURES", Path(__file__).parents[2] / "shared" / "fixtures"))
 
 
@@ -17,6 +19,14 @@ def original(name):
         print("Put it there, or name the folder above it in the variable STREAMGRU_FIXTURES.")
         raise SystemExit(0)
     return folder
+
+
+def loaded(path, **options):
+    """A model, or the reason why there is none: a package that reads such files may be missing."""
+    try:
+        return streamgru.load(path, **options)
+    except streamgru.LoadError as error:
+        raise SystemExit(str(error)) from None
 
 
 def seconds(call, at_least=0.2):

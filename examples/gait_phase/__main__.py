@@ -4,8 +4,7 @@ import argparse
 
 import numpy as np
 
-import streamgru
-from examples.originals import original, seconds
+from examples.originals import loaded, original, seconds
 
 WINDOW = 200  # steps that the makers' own deployment computes again for every answer
 RATE_HZ = 100
@@ -22,7 +21,7 @@ def main():
     parser.add_argument("--plot", metavar="FILE", help="draw the phase of some steps")
     arguments = parser.parse_args()
     folder = original("gait_phase")
-    model = streamgru.load(folder / "gru_model.keras")
+    model = loaded(folder / "gru_model.keras")
     with np.load(folder / "io.npz") as io:
         x, target = io["x_scaled"].astype(np.float32), io["target_sin_cos"]
         ends, windowed = io["window_end_index"], io["expected_window_y_keras"]
@@ -35,7 +34,9 @@ def main():
     print(f"mean error of the phase, {AHEAD / RATE_HZ} s ahead: {error.mean():.2f} rad")
     answer = np.empty(model.n_out, np.float32)
     step, window = seconds(lambda: stream.step(x[0], out=answer)), seconds(lambda: model.stream().run(x[:WINDOW]))
-    print(f"a step {step * 1e6:.2f} µs, a window {window * 1e6:.1f} µs: {window / step:.0f} times as long")
+    print(
+        f"a step {step * 1e6:.2f} µs, {WINDOW} steps of the same engine {window * 1e6:.1f} µs: {window / step:.0f} times"
+    )
     if arguments.plot:
         draw(arguments.plot, y, target)
 

@@ -5,8 +5,7 @@ import string
 
 import numpy as np
 
-import streamgru
-from examples.originals import original
+from examples.originals import loaded, original
 
 LETTERS = string.ascii_lowercase
 
@@ -16,7 +15,7 @@ def main():
     parser.add_argument("--plot", metavar="FILE", help="draw the letters, with what was guessed along the way")
     arguments = parser.parse_args()
     folder = original("handwriting_gru")
-    model = streamgru.load(next(folder.glob("*.h5")))
+    model = loaded(next(folder.glob("*.h5")))
     with np.load(folder / "io.npz") as io:
         strokes, expected = io["x"].astype(np.float32), io["expected_softmax_keras"]
         truth = [letter if isinstance(letter, str) else LETTERS[letter] for letter in io["labels"].tolist()]
