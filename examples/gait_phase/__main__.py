@@ -34,9 +34,7 @@ def main():
     print(f"mean error of the phase, {AHEAD / RATE_HZ} s ahead: {error.mean():.2f} rad")
     answer = np.empty(model.n_out, np.float32)
     step, window = seconds(lambda: stream.step(x[0], out=answer)), seconds(lambda: model.stream().run(x[:WINDOW]))
-    print(
-        f"a step {step * 1e6:.2f} µs, {WINDOW} steps of the same engine {window * 1e6:.1f} µs: {window / step:.0f} times"
-    )
+    print(f"a step {step * 1e6:.2f} µs, {WINDOW} of them {window * 1e6:.1f} µs: {window / step:.0f} times as long")
     if arguments.plot:
         draw(arguments.plot, y, target)
 
