@@ -113,6 +113,11 @@ def _findings(chain: list[Part], tensors: Tensors) -> Iterator[str]:
                 yield f"{', '.join(names)} -> layer {layer.name}: dense, linear, {part.n_in} -> {part.n_out}"
     if chain[-1].kind != "gru":
         yield "an activation cannot be seen in a file of weights: none was assumed; if there is one, give a spec"
+    if any(isinstance(layer, s.Concat) for part in chain for layer in part.layers):
+        yield (
+            "whether forward takes the answers of both directions at each step cannot be seen; they were. If it takes "
+            'their last states (h_n), give a spec in which these layers have returns = "last"'
+        )
 
 
 def _chains(rest: Sequence[Part], before: tuple[Part, ...] = ()) -> Iterator[list[Part]]:

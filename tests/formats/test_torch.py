@@ -197,6 +197,7 @@ def test_both_directions_become_two_layers_each_and_their_concat():
     assert [layer.direction for layer in spec.main.layers if isinstance(layer, s.Gru)] == ["forward", "reverse"] * 2
     assert mapped["rnn.1.reverse.weight_hh"] is tensors["rnn.weight_hh_l1_reverse"]
     assert "rnn.0.reverse: gru, reset after the product, reads from the end, 3 -> 4" in findings[1]
+    assert "last states (h_n)" in findings[-1]
     lay_out(spec.main, mapped, ALIGN)
     again, _ = map_tensors(spec, tensors)
     assert again.keys() == mapped.keys()
